@@ -1,0 +1,112 @@
+"""Files: written whole or not at all, and read with errors for people."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.version import __version__
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block succeeds.
+
+    It serves for a file and for a folder; it keeps the suffix, which some writers look at.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    try:
+        yield scratch / path.name
+        if path.is_dir():
+            os.rename(path, scratch / "replaced")
+        os.replace(scratch / path.name, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def save_npz(path: str | Path, **arrays: Any) -> None:
+    """Writes named arrays to a compressed .npz file."""
+    with replacing(path) as scratch, open(scratch, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def save_json(path: str | Path, value: Any) -> None:
+    """Writes a value as indented JSON."""
+    save_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def save_text(path: str | Path, text: str) -> None:
+    """Writes a text file."""
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def save_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Writes a table with a header line."""
+    with replacing(path) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def load_npz(path: str | Path, *required: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file.
+
+    Raises:
+      InvalidInputError: no such file, no .npz file, or a required key is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidInputError(f"expected a file at {path}, got none; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = dict(data)
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidInputError(
+            f"expected an .npz file of plain arrays, got {path} which does not load; "
+            "write it with numpy.savez"
+        ) from error
+    missing = [key for key in required if key not in arrays]
+    if missing:
+        raise InvalidInputError(
+            f"expected {path} to hold {' and '.join(repr(key) for key in missing)}, "
+            f"got keys {sorted(arrays)}; name the arrays so"
+        )
+    return arrays
+
+
+def sha256(path: str | Path) -> str:
+    """The hash of a file, or of all files below a folder with their names."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        if path.is_dir():
+            digest.update(f"{file.relative_to(path)}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The versions of this library and of what its figures depend on."""
+    packages = ("tensorflow", "keras", "cleverhans", "numpy", "scipy", "scikit-learn")
+    return {"a2d_tf": __version__} | {name: metadata.version(name) for name in packages}
+
+
+def provenance(model: str | Path, **settings: str) -> str:
+    """What an output was made with, as JSON: the model's hash, settings and versions."""
+    made_with = {"model": str(model), "model_sha256": sha256(model), "settings": settings}
+    return json.dumps(made_with | {"versions": versions()})
