@@ -1,0 +1,247 @@
+"""The classifier under attack: any Keras model, SavedModel or callable, as images -> logits."""
+
+import warnings
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from a2d_tf import loading
+from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
+
+Images = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+PREFLIGHT_IMAGES = 32
+# A stray image of constant logits is no reason to refuse a classifier; a tenth of them is.
+MAX_ZERO_GRADIENTS = 0.1
+
+
+class Bounds(NamedTuple):
+    """The valid pixel range; step sizes and radii are fractions of `upper - lower`."""
+
+    lower: float = 0.0
+    upper: float = 1.0
+
+    @property
+    def range(self) -> float:
+        return self.upper - self.lower
+
+
+class Classifier:
+    """A classifier's logits, its pixel bounds and its checks.
+
+    Args:
+      model: a Keras 3 model, or a callable that maps f32[N,H,W,C] to [N,K] with
+        TensorFlow operations. A Keras model that ends in softmax or sigmoid is attacked
+        at its logits: its layers are shared, the model is neither copied nor changed.
+      bounds: the valid pixel range.
+      input_shape: (H, W, C); known for a Keras model unless some sizes are free.
+      probabilities: whether the outputs are probabilities where no logits can be had. Their
+        logarithm then serves as logits, with no gradient for an image that the classifier
+        is wholly sure of. None finds out on noise images if the input shape is known.
+      preflight: check the classifier on the first images that it is attacked with.
+
+    Raises:
+      InvalidInputError: bounds that are no range, or a model without a single image input.
+      UnsuitableClassifierError: a model without a single output [N,K] of two classes or more.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        bounds: Bounds | tuple[float, float] = Bounds(),
+        *,
+        input_shape: tuple[int | None, ...] | None = None,
+        probabilities: bool | None = None,
+        preflight: bool = True,
+    ):
+        self.bounds = Bounds(*bounds)
+        if not (np.isfinite(self.bounds).all() and self.bounds.lower < self.bounds.upper):
+            raise InvalidInputError(
+                f"expected bounds lower < upper, got {tuple(self.bounds)}; "
+                "give the pixel range that the classifier was trained on"
+            )
+        self.model = model
+        self.path: Path | None = None
+        self.graphs: dict[Hashable, Any] = {}  # attack loops traced for this classifier
+        self._preflight_due = preflight
+        if isinstance(model, keras.Model):
+            input_shape = loading.keras_input_shape(model) or input_shape
+            self._outputs: loading.Outputs = loading.keras_logits(model)
+        else:
+            self._outputs = model
+        self.input_shape = input_shape
+        if probabilities is None:
+            probabilities = self._looks_like_probabilities()
+        self.probabilities = probabilities
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        bounds: Bounds | tuple[float, float] = Bounds(),
+        *,
+        probabilities: bool | None = None,
+    ) -> "Classifier":
+        """Loads a `.keras` or `.h5` file or a SavedModel directory.
+
+        Args:
+          path: the file or directory.
+          bounds: the valid pixel range.
+          probabilities: as for the constructor.
+
+        Raises:
+          InvalidInputError: nothing there, or nothing that Keras or TensorFlow can load.
+        """
+        path = Path(path)
+        model, input_shape = loading.load_model(path)
+        classifier = cls(model, bounds, input_shape=input_shape, probabilities=probabilities)
+        classifier.path = path
+        if classifier.probabilities:
+            warnings.warn(
+                f"{path.name} gives probabilities, not logits: it is attacked at their "
+                "logarithm, and inputs of which it is certain may have no gradient",
+                stacklevel=2,
+            )
+        return classifier
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Logits f32[N,K] of images f32[N,H,W,C], differentiable."""
+        outputs = tf.cast(self._outputs(images), tf.float32)
+        if self.probabilities:
+            return tf.math.log(tf.maximum(outputs, np.finfo(np.float32).tiny))
+        return outputs
+
+    def logits(self, images: ArrayLike, batch_size: int = 128) -> NDArray[np.float32]:
+        """Logits f32[N,K] of checked images f32[N,H,W,C], batch by batch."""
+        images = self.check(images)
+        if "logits" not in self.graphs:
+            shape = (None, *images.shape[1:])
+            signature = [tf.TensorSpec(shape, tf.float32)]
+            self.graphs["logits"] = tf.function(self, input_signature=signature, autograph=False)
+        forward = self.graphs["logits"]
+        batches = [
+            forward(images[start:start + batch_size]).numpy()
+            for start in range(0, len(images), batch_size)
+        ]
+        return np.concatenate(batches) if batches else np.zeros((0, 0), np.float32)
+
+    def predict(self, images: ArrayLike, batch_size: int = 128) -> Labels:
+        """The most likely class i64[N] of images f32[N,H,W,C]."""
+        logits = self.logits(images, batch_size)
+        return logits.argmax(axis=1) if len(logits) else np.zeros(0, np.int64)
+
+    def check(self, images: ArrayLike) -> Images:
+        """The images as f32[N,H,W,C], after checking shape, finiteness and bounds.
+
+        Raises:
+          InvalidInputError: any of the three is off.
+        """
+        images = np.asarray(images, np.float32)
+        if images.ndim != 4 or not self._fits(images.shape[1:]):
+            height, width, channels = self.input_shape or ("H", "W", "C")
+            raise InvalidInputError(
+                f"expected images of shape [N, {height}, {width}, {channels}], "
+                f"got {list(images.shape)}; resize or reshape them to the classifier's input"
+            )
+        if not np.isfinite(images).all():
+            broken = int((~np.isfinite(images).all(axis=(1, 2, 3))).sum())
+            raise InvalidInputError(
+                f"expected finite pixels, got NaN or infinity in {broken} of {len(images)} "
+                "images; remove or repair them"
+            )
+        lower, upper = self.bounds
+        if images.size and (images.min() < lower or images.max() > upper):
+            raise InvalidInputError(
+                f"expected pixels in [{lower:g}, {upper:g}], got "
+                f"[{images.min():g}, {images.max():g}]; scale the images or give their bounds"
+            )
+        return images
+
+    def preflight(self, images: Images) -> None:
+        """Checks the classifier once on some of the images it is to be attacked with.
+
+        Args:
+          images: f32[N,H,W,C], already checked; the first 32 are used.
+
+        Raises:
+          UnsuitableClassifierError: outputs that are not [N,K] or not finite, undeclared
+            probabilities, or gradients that are exactly zero.
+        """
+        if not self._preflight_due or not len(images):
+            return
+        batch = tf.constant(images[:PREFLIGHT_IMAGES])
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(batch)
+            logits = self(batch)
+            _check_logits(logits, len(batch), declared_probabilities=self.probabilities)
+            labels = tf.argmax(logits, axis=1)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        _check_gradients(tape.gradient(losses, batch), self.probabilities)
+        self._preflight_due = False
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        wanted = self.input_shape
+        if wanted is None:
+            return True
+        return len(wanted) == len(shape) and all(w in (None, s) for w, s in zip(wanted, shape))
+
+    def _looks_like_probabilities(self) -> bool:
+        sizes = [size for size in self.input_shape or () if size is not None]
+        if len(sizes) < 3:
+            return False  # `preflight` looks again, on real images
+        noise = np.random.default_rng(0).uniform(*self.bounds, (4, *sizes))
+        return sums_to_one(self._outputs(tf.constant(noise, tf.float32)))
+
+
+def sums_to_one(outputs: tf.Tensor) -> bool:
+    """Whether the rows of outputs [N,K] are all probability distributions."""
+    rows = np.asarray(outputs, np.float64)
+    return bool(rows.size and rows.min() >= 0 and np.allclose(rows.sum(axis=-1), 1, atol=1e-3))
+
+
+def _check_logits(logits: tf.Tensor, count: int, *, declared_probabilities: bool) -> None:
+    shape = logits.shape.as_list()
+    if len(shape) != 2 or shape[0] != count or shape[1] < 2:
+        raise UnsuitableClassifierError(
+            f"expected logits of shape [{count}, K] with K >= 2 classes for {count} images, "
+            f"got {shape}; give a classifier with one output per class"
+        )
+    if not np.isfinite(logits).all():
+        raise UnsuitableClassifierError(
+            "expected finite logits, got NaN or infinity; check the classifier's weights and "
+            "that the images are scaled as in its training"
+        )
+    if not declared_probabilities and sums_to_one(logits):
+        raise UnsuitableClassifierError(
+            "expected logits, got outputs that are probabilities; give the classifier without "
+            "its softmax, or say probabilities=True"
+        )
+
+
+def _check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
+    if gradient is None:
+        raise UnsuitableClassifierError(
+            "expected a classifier with gradients, got one whose outputs do not depend "
+            "differentiably on its images; build it from TensorFlow operations"
+        )
+    flat = np.asarray(gradient).reshape(len(gradient), -1)
+    zero = int((~flat.any(axis=1)).sum())
+    if zero > MAX_ZERO_GRADIENTS * len(flat):
+        remedy = (
+            "its probabilities are saturated: give the classifier without its softmax"
+            if probabilities
+            else "it is saturated or constant there: check its scaling and its last layers"
+        )
+        raise UnsuitableClassifierError(
+            f"expected gradients, got exactly zero on {zero} of {len(flat)} images; {remedy}"
+        )
+    if not np.isfinite(flat).all():
+        raise UnsuitableClassifierError(
+            "expected finite gradients, got NaN or infinity; check the classifier's layers"
+        )
