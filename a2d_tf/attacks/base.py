@@ -1,0 +1,116 @@
+"""What every attack is: a frozen setting with one `run`."""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from a2d_tf.attacks.loop import State, run_loop
+from a2d_tf.classifier import Classifier
+from a2d_tf.errors import InvalidInputError
+
+OnFinished = Callable[[int], None]
+
+
+class AttackResult(NamedTuple):
+    """What an attack found, an entry per example.
+
+    Attributes:
+      adversarial: f32[N,H,W,C], the image at which the attack stopped.
+      cost: i32[N], the zero-based index of the iteration at which it stopped; equal to
+        `max_iterations` where it never succeeded.
+      success: bool[N].
+    """
+
+    adversarial: NDArray[np.float32]
+    cost: NDArray[np.int32]
+    success: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack(abc.ABC):
+    """An iterative attack whose iterations are counted one example at a time.
+
+    Attributes:
+      max_iterations: the iterations after which an example counts as not attackable.
+
+    Raises:
+      InvalidInputError: a setting that is not a positive number.
+    """
+
+    name: ClassVar[str]
+    max_iterations: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (np.isfinite(value) and value > 0):
+                raise InvalidInputError(
+                    f"expected {type(self).__name__}'s {field.name} > 0, got {value}"
+                )
+
+    @abc.abstractmethod
+    def start(self, images: tf.Tensor, labels: tf.Tensor) -> State:
+        """Rows that have made no iteration yet; see `attacks.loop`."""
+
+    @abc.abstractmethod
+    def advance(self, classifier: Classifier, state: State) -> State:
+        """Every row one iteration further; see `attacks.loop`."""
+
+    def run(
+        self,
+        classifier: Classifier,
+        images: ArrayLike,
+        labels: ArrayLike | None = None,
+        *,
+        seed: int = 0,
+        batch_size: int = 128,
+        on_finished: OnFinished | None = None,
+    ) -> AttackResult:
+        """Attacks every image until its label changes, and counts the iterations.
+
+        Args:
+          classifier: the classifier to deceive.
+          images: f32[N,H,W,C] within the classifier's bounds; N may be 0.
+          labels: i64[N], the labels to leave; None for the classifier's own predictions.
+          seed: of the attack's random numbers; this attack may have none.
+          batch_size: examples under attack at once; bounds the memory, changes no count.
+          on_finished: called with the number of examples that finished since the last call.
+
+        Returns:
+          The adversarial images, costs and successes, in the order of `images`.
+
+        Raises:
+          InvalidInputError: images or labels that do not fit.
+          UnsuitableClassifierError: the classifier fails its preflight.
+        """
+        checked = classifier.check(images)
+        goals = _check_labels(labels, len(checked))
+        classifier.preflight(checked)
+        result = AttackResult(
+            adversarial=np.empty_like(checked),
+            cost=np.zeros(len(checked), np.int32),
+            success=np.zeros(len(checked), np.bool_),
+        )
+        for finished in run_loop(self, classifier, checked, goals, batch_size):
+            for column, values in zip(result, finished[1:], strict=True):
+                column[finished.which] = values
+            if on_finished:
+                on_finished(len(finished.which))
+        return result
+
+
+def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int32]:
+    if labels is None:
+        return np.full(count, -1, np.int32)
+    array = np.asarray(labels)
+    if array.shape != (count,) or (count and not np.issubdtype(array.dtype, np.integer)):
+        raise InvalidInputError(
+            f"expected {count} integer labels, one per image, got {array.dtype} of shape "
+            f"{list(array.shape)}"
+        )
+    return array.astype(np.int32)

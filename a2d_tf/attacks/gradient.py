@@ -1,0 +1,141 @@
+"""Attacks that follow the gradient: what they share, and BIM in two norms."""
+
+import abc
+from dataclasses import dataclass
+from typing import ClassVar
+
+import tensorflow as tf
+
+from a2d_tf.attacks.base import Attack
+from a2d_tf.attacks.loop import State
+from a2d_tf.classifier import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientAttack(Attack):
+    """One forward and one backward pass per iteration and example.
+
+    The forward pass that tests an image for success also yields the gradient of the next
+    iteration. A subclass says which class its loss names (`aim`), when it has succeeded
+    (`reached`) and how it moves (`update`).
+    """
+
+    # The cost counts the iterations before the one whose test succeeds; where the test comes
+    # before the update, the untouched image is tested too.
+    tests_before_update: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def aim(self, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+        """The class i32[n] whose cross-entropy is followed, from the untouched images' logits."""
+
+    @abc.abstractmethod
+    def reached(self, prediction: tf.Tensor, goal: tf.Tensor) -> tf.Tensor:
+        """Success bool[n] of images predicted as `prediction` i32[n]."""
+
+    @abc.abstractmethod
+    def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State:
+        """The parts of the state that one step along the gradient [n,H,W,C] changes."""
+
+    def start(self, images: tf.Tensor, labels: tf.Tensor) -> State:
+        return {
+            "images": images,
+            "original": images,
+            "goal": labels,
+            "steps": tf.zeros_like(labels),
+        }
+
+    def advance(self, classifier: Classifier, state: State) -> State:
+        untouched = state["steps"] == 0
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(state["images"])
+            logits = classifier(state["images"])
+            prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
+            label = tf.where(state["goal"] < 0, prediction, state["goal"])
+            goal = tf.where(untouched, self.aim(logits, label), state["goal"])
+            # Per example: a mean over the batch would tie the examples to one another.
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(goal, logits)
+        state = state | {"goal": goal}
+        moved = self.update(classifier, state, tape.gradient(loss, state["images"]))
+
+        cost = state["steps"] - (0 if self.tests_before_update else 1)
+        success = self.reached(prediction, goal) & (cost >= 0)
+        # An update that changes nothing now never will: the rest is known without computing it.
+        finished = success | (cost >= self.max_iterations - 1) | _unchanged(state, moved)
+        return state | moved | {
+            "images": _choose(finished, state["images"], moved["images"]),
+            "steps": state["steps"] + 1,
+            "cost": tf.where(success, cost, self.max_iterations),
+            "success": success,
+            "finished": finished,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class BIM(GradientAttack):
+    """Basic Iterative Method in L-infinity (Kurakin 2017; BIM_d in the paper, section 5.1).
+
+    Attributes:
+      eps: radius of the L-infinity ball around the input, as a fraction of the pixel range.
+      step: length of one step, likewise.
+      max_iterations: steps at most.
+    """
+
+    name: ClassVar[str] = "bim"
+    eps: float
+    step: float
+
+    def aim(self, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+        return label
+
+    def reached(self, prediction: tf.Tensor, goal: tf.Tensor) -> tf.Tensor:
+        return prediction != goal
+
+    def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State:
+        bounds = classifier.bounds
+        radius = self.eps * bounds.range
+        moved = state["images"] + self.step * bounds.range * self.direction(gradient)
+        perturbation = self.project(moved - state["original"], radius)
+        return {"images": tf.clip_by_value(state["original"] + perturbation, *bounds)}
+
+    def direction(self, gradient: tf.Tensor) -> tf.Tensor:
+        """The steepest direction of unit length in the attack's norm."""
+        return tf.sign(gradient)
+
+    def project(self, perturbation: tf.Tensor, radius: float) -> tf.Tensor:
+        """The perturbation, brought back into the ball."""
+        return tf.clip_by_value(perturbation, -radius, radius)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BIM2(BIM):
+    """BIM under the L2 norm (BIM2_d in the paper, section 5.1).
+
+    Lengths are root mean squares over the pixels, not sums, so that one setting serves every
+    image size. A zero gradient moves nothing.
+
+    Attributes:
+      eps: largest root mean square of the perturbation, as a fraction of the pixel range.
+      step: root mean square of one step, likewise.
+      max_iterations: steps at most.
+    """
+
+    name: ClassVar[str] = "bim2"
+
+    def direction(self, gradient: tf.Tensor) -> tf.Tensor:
+        return tf.math.divide_no_nan(gradient, _rms(gradient))
+
+    def project(self, perturbation: tf.Tensor, radius: float) -> tf.Tensor:
+        return perturbation * (radius / tf.maximum(_rms(perturbation), radius))
+
+
+def _rms(values: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(values * values, axis=(1, 2, 3), keepdims=True))
+
+
+def _unchanged(state: State, moved: State) -> tf.Tensor:
+    same = [tf.reduce_all(moved[name] == state[name], axis=(1, 2, 3)) for name in moved]
+    return tf.reduce_all(tf.stack(same), axis=0)
+
+
+def _choose(condition: tf.Tensor, images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    return tf.where(condition[:, None, None, None], images, others)

@@ -1,0 +1,191 @@
+"""The one loop that counts iterations.
+
+An attack is a pair of functions over a *state*: a dictionary of tensors with a row per
+example. `start` makes rows, `advance` takes every row one iteration further and says which
+are finished. The loop keeps a batch full of such rows: a finished row leaves at once and a
+waiting example takes its place, so that time follows the sum of the costs and not
+batch x slowest. Rows never see one another, so neither batch nor order changes a cost.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from a2d_tf.classifier import Classifier
+
+State = dict[str, tf.Tensor]
+# Every state holds these; an attack adds what else its update rule needs.
+OUTCOME = ("index", "images", "cost", "success")
+# A segment of the loop returns to Python this often: for progress and for Ctrl-C.
+SEGMENT_STEPS = 64
+
+
+class Steppable(Protocol):
+    """What the loop needs of an attack."""
+
+    def start(self, images: tf.Tensor, labels: tf.Tensor) -> State:
+        """Rows that have made no iteration yet, from images [n,H,W,C] and labels i32[n]."""
+
+    def advance(self, classifier: Classifier, state: State) -> State:
+        """Every row one iteration further; sets `finished`, and `cost`, `success` with it."""
+
+
+class Finished(NamedTuple):
+    """Examples whose attack has ended, in the order in which it ended."""
+
+    which: NDArray[np.int32]
+    adversarial: NDArray[np.float32]
+    cost: NDArray[np.int32]
+    success: NDArray[np.bool_]
+
+
+def run_loop(
+    attack: Steppable,
+    classifier: Classifier,
+    images: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    batch_size: int,
+) -> Iterator[Finished]:
+    """Yields the examples as their attacks end, every example once.
+
+    Args:
+      attack: hashable, since its graph is traced once for each classifier and kept there.
+      classifier: its gradients are taken inside the graph.
+      images: f32[N,H,W,C], checked.
+      labels: i32[N], -1 where the classifier's own prediction is meant.
+      batch_size: rows in the loop at once; bounds the memory.
+    """
+    key = (attack, images.shape[1:])
+    if key not in classifier.graphs:
+        classifier.graphs[key] = _trace_segment(attack, classifier, images.shape[1:])
+    segment = classifier.graphs[key]
+    all_images, all_labels = tf.constant(images), tf.constant(labels)
+    state = _rows(attack, all_images, all_labels, 0, 0)
+    position = tf.constant(0)
+    done = 0
+    while done < len(images):
+        state, position, finished = segment(
+            state, position, all_images, all_labels, tf.constant(batch_size)
+        )
+        done += len(finished["index"])
+        yield Finished(*(finished[name].numpy() for name in OUTCOME))
+
+
+def _trace_segment(
+    attack: Steppable, classifier: Classifier, shape: tuple[int, ...]
+) -> Callable[..., Any]:
+    images = tf.TensorSpec((None, *shape), tf.float32)
+    labels = tf.TensorSpec((None,), tf.int32)
+    scalar = tf.TensorSpec((), tf.int32)
+    state = {
+        name: tf.TensorSpec((None, *value.shape[1:]), value.dtype)
+        for name, value in _rows(
+            attack, tf.zeros((0, *shape)), tf.zeros((0,), tf.int32), 0, 0
+        ).items()
+    }
+
+    @tf.function(input_signature=[state, scalar, images, labels, scalar], autograph=False)
+    def segment(state, position, images, labels, batch_size):  # type: ignore[no-untyped-def]
+        return run_segment(
+            attack, classifier, state, position, images, labels, batch_size, SEGMENT_STEPS
+        )
+
+    return segment
+
+
+def run_segment(
+    attack: Steppable,
+    classifier: Classifier,
+    state: State,
+    position: tf.Tensor,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    batch_size: tf.Tensor,
+    steps: int,
+) -> tuple[State, tf.Tensor, State]:
+    """Up to `steps` iterations of a full batch, inside a graph.
+
+    Args:
+      state: the rows under way, perhaps none.
+      position: i32, the first of `images` that has not been started.
+      images, labels: all examples, f32[N,H,W,C] and i32[N].
+      batch_size: i32, rows in the loop at once.
+      steps: iterations at most.
+
+    Returns:
+      The rows still under way, the new position, and the rows that finished.
+    """
+    total = tf.shape(images)[0]
+
+    def refill(state: State, position: tf.Tensor) -> tuple[State, tf.Tensor]:
+        end = tf.minimum(total, position + batch_size - _count(state))
+        fresh = _rows(attack, images, labels, position, end)
+        return {name: tf.concat([state[name], fresh[name]], 0) for name in state}, end
+
+    def retire(state: State, finished: State) -> tuple[State, State]:
+        leaving = tf.where(state["finished"])[:, 0]
+        staying = tf.where(~state["finished"])[:, 0]
+        left = {
+            name: tf.concat([finished[name], tf.gather(state[name], leaving)], 0)
+            for name in OUTCOME
+        }
+        return {name: tf.gather(value, staying) for name, value in state.items()}, left
+
+    def proceed(
+        step: tf.Tensor, state: State, position: tf.Tensor, finished: State
+    ) -> tf.Tensor:
+        # Never run the network on zero rows: a reloaded convolution fails on them.
+        return (step < steps) & ((_count(state) > 0) | (position < total))
+
+    def iterate(
+        step: tf.Tensor, state: State, position: tf.Tensor, finished: State
+    ) -> tuple[tf.Tensor, State, tf.Tensor, State]:
+        state, position = tf.cond(
+            (_count(state) < batch_size) & (position < total),
+            lambda: refill(state, position),
+            lambda: (dict(state), position),
+        )
+        state = attack.advance(classifier, state)
+        state, finished = tf.cond(
+            tf.reduce_any(state["finished"]),
+            lambda: retire(state, finished),
+            lambda: (dict(state), dict(finished)),
+        )
+        return step + 1, state, position, finished
+
+    finished = {name: state[name][:0] for name in OUTCOME}
+    variables = (tf.constant(0), state, position, finished)
+    _, state, position, finished = tf.while_loop(
+        proceed,
+        iterate,
+        variables,
+        shape_invariants=tf.nest.map_structure(_any_row_count, variables),
+        parallel_iterations=1,
+    )
+    return state, position, finished
+
+
+def _rows(
+    attack: Steppable, images: tf.Tensor, labels: tf.Tensor, start: tf.Tensor, end: tf.Tensor
+) -> State:
+    """The rows of examples `start` to `end`, which have made no iteration yet."""
+    index = tf.range(start, end)
+    never = tf.zeros_like(index, tf.bool)
+    return {
+        "index": index,
+        "cost": tf.zeros_like(index),
+        "success": never,
+        "finished": never,
+        **attack.start(images[start:end], labels[start:end]),
+    }
+
+
+def _count(state: State) -> tf.Tensor:
+    return tf.shape(state["index"])[0]
+
+
+def _any_row_count(value: tf.Tensor) -> tf.TensorShape:
+    return tf.TensorShape([None]).concatenate(value.shape[1:]) if value.shape.rank else value.shape

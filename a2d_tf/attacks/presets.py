@@ -1,0 +1,40 @@
+"""The papers' settings, by name."""
+
+from a2d_tf.attacks.base import Attack
+from a2d_tf.attacks.gradient import BIM, BIM2
+from a2d_tf.attacks.saliency import JSMA
+from a2d_tf.errors import InvalidInputError
+
+_JSMA = JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=2000)
+
+# The authors' released settings for attacks that serve as defence.
+PRESETS: dict[str, dict[str, Attack]] = {
+    "mnist": {
+        "bim": BIM(eps=0.3, step=0.0006, max_iterations=500),
+        "bim2": BIM2(eps=0.1, step=0.0002, max_iterations=500),
+        "jsma": _JSMA,
+    },
+    "cifar10": {
+        "bim": BIM(eps=0.03, step=0.00006, max_iterations=500),
+        "bim2": BIM2(eps=0.01, step=0.00002, max_iterations=500),
+        "jsma": _JSMA,
+    },
+}
+
+
+def preset(name: str, dataset: str) -> Attack:
+    """A cost attack with the published settings.
+
+    Args:
+      name: "bim", "bim2" or "jsma".
+      dataset: "mnist" or "cifar10".
+
+    Raises:
+      InvalidInputError: an unknown attack or dataset.
+    """
+    if dataset not in PRESETS:
+        raise InvalidInputError(f"expected a preset out of {', '.join(PRESETS)}, got {dataset!r}")
+    if name not in PRESETS[dataset]:
+        known = ", ".join(PRESETS[dataset])
+        raise InvalidInputError(f"expected an attack out of {known}, got {name!r}")
+    return PRESETS[dataset][name]

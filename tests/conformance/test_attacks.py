@@ -1,0 +1,160 @@
+"""What every registered cost attack must satisfy."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf import Classifier, attacks
+from a2d_tf.attacks import BIM, BIM2, JSMA, Attack
+
+# Settings under which the small digit classifier takes some tens of iterations.
+SMALL: dict[str, Attack] = {
+    "bim": BIM(eps=0.3, step=0.004, max_iterations=60),
+    "bim2": BIM2(eps=0.3, step=0.005, max_iterations=60),
+    "jsma": JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=60),
+}
+
+# On two logits (w.x, 0) with w = (1, -2, 3, -1) and x = 0.5 the margin is 0.5:
+# BIM takes 0.01 x (1 + 2 + 3 + 1) = 0.07 off it in a step, and the 8th step crosses;
+# BIM2 takes 0.01 x |w|^2 / RMS(w) = 0.01 x 2 sqrt(15) = 0.0775, and the 7th step crosses;
+# JSMA moves the third pixel by 0.1, 0.3 a step, and the test before the third step succeeds.
+WEIGHTS = np.array([1.0, -2.0, 3.0, -1.0], np.float32)
+GOLDENS: dict[str, tuple[Attack, int]] = {
+    "bim": (BIM(eps=0.3, step=0.01, max_iterations=50), 7),
+    "bim2": (BIM2(eps=0.3, step=0.01, max_iterations=50), 6),
+    "jsma": (JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=50), 2),
+}
+# The same with too little room: in the balls, 0.02 x 7 and 0.02 x 2 sqrt(15) are short of 0.5;
+# four pixels that move once by 0.05 take off 0.35.
+FUTILE: dict[str, Attack] = {
+    "bim": BIM(eps=0.02, step=0.01, max_iterations=50),
+    "bim2": BIM2(eps=0.02, step=0.01, max_iterations=50),
+    "jsma": JSMA(theta=0.05, max_changes_per_pixel=1, max_iterations=50),
+}
+
+
+@pytest.fixture(params=sorted(attacks.REGISTRY))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def linear(scale: float = 1.0) -> Classifier:
+    def logits(images: tf.Tensor) -> tf.Tensor:
+        margin = scale * tf.linalg.matvec(tf.reshape(images, (-1, 4)), WEIGHTS)
+        return tf.stack([margin, tf.zeros_like(margin)], axis=1)
+
+    return Classifier(logits, input_shape=(2, 2, 1))
+
+
+def nearly_equal(costs: np.ndarray, others: np.ndarray) -> bool:
+    """Equal up to floating-point noise: at most 1 apart, on at most 2 % of the examples."""
+    difference = np.abs(costs.astype(int) - others)
+    return bool(difference.max(initial=0) <= 1 and (difference > 0).mean() <= 0.02)
+
+
+def test_hand_computed_cost_on_a_linear_model(name: str) -> None:
+    attack, cost = GOLDENS[name]
+    result = attack.run(linear(), np.full((3, 2, 2, 1), 0.5))
+    assert result.cost.tolist() == [cost] * 3
+    assert result.success.all()
+
+
+def test_cost_does_not_depend_on_the_scale_of_the_pixels(name: str) -> None:
+    attack, cost = GOLDENS[name]
+    wide = Classifier(linear(1 / 255), bounds=(0, 255), input_shape=(2, 2, 1))
+    result = attack.run(wide, np.full((1, 2, 2, 1), 127.5))
+    assert result.cost.tolist() == [cost]
+
+
+def test_the_cap_is_the_cost_of_failure(name: str) -> None:
+    attack = FUTILE[name]
+    result = attack.run(linear(), np.full((2, 2, 2, 1), 0.5))
+    assert result.cost.tolist() == [attack.max_iterations] * 2
+    assert not result.success.any()
+
+
+def test_the_last_iteration_counts_and_no_further_one(name: str) -> None:
+    attack, cost = GOLDENS[name]
+    image = np.full((1, 2, 2, 1), 0.5)
+    enough = replace(attack, max_iterations=cost + 1).run(linear(), image)
+    short = replace(attack, max_iterations=cost).run(linear(), image)
+    assert (enough.cost.tolist(), enough.success.tolist()) == ([cost], [True])
+    assert (short.cost.tolist(), short.success.tolist()) == ([cost], [False])
+
+
+def test_success_means_that_the_label_changed(
+    name: str, classifier: Classifier, benign: np.ndarray
+) -> None:
+    attack = SMALL[name]
+    result = attack.run(classifier, benign[:100])
+    changed = classifier.predict(result.adversarial) != classifier.predict(benign[:100])
+    assert 0 < result.success.sum()
+    assert (changed == result.success).mean() >= 0.98
+    assert ((result.cost < attack.max_iterations) == result.success).all()
+    assert result.adversarial.min() >= 0 and result.adversarial.max() <= 1
+
+
+def test_batch_order_and_padding_change_no_cost(
+    name: str, classifier: Classifier, benign: np.ndarray
+) -> None:
+    attack, images = SMALL[name], benign[:100]
+    whole = attack.run(classifier, images).cost
+    assert len(np.unique(whole)) > 5
+    one_by_one = np.concatenate([attack.run(classifier, image[None]).cost for image in images])
+    assert nearly_equal(whole, one_by_one)
+    assert nearly_equal(whole, attack.run(classifier, images, batch_size=7).cost)
+    order = np.random.default_rng(0).permutation(len(images))
+    assert nearly_equal(whole[order], attack.run(classifier, images[order]).cost)
+    padded = np.concatenate([np.zeros_like(images[:28]), images, np.ones_like(images[:13])])
+    assert nearly_equal(whole, attack.run(classifier, padded).cost[28:128])
+
+
+def test_eager_and_graph_agree(name: str, classifier: Classifier, benign: np.ndarray) -> None:
+    graph = SMALL[name].run(classifier, benign[:6])
+    tf.config.run_functions_eagerly(True)
+    try:
+        eager = SMALL[name].run(classifier, benign[:6])
+    finally:
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_array_equal(graph.cost, eager.cost)
+
+
+def test_a_reloaded_savedmodel_costs_the_same(
+    name: str, model: keras.Model, classifier: Classifier, benign: np.ndarray, tmp_path: Path
+) -> None:
+    logits = keras.Sequential([*model.layers[:-1], keras.layers.Dense(10)])
+    logits.build((None, 8, 8, 1))
+    logits.layers[-1].set_weights(model.layers[-1].get_weights())
+    logits.export(tmp_path / "served", verbose=False)
+    reloaded = Classifier.load(tmp_path / "served")
+    expected = SMALL[name].run(classifier, benign[:60]).cost
+    assert nearly_equal(expected, SMALL[name].run(reloaded, benign[:60]).cost)
+
+
+def test_an_empty_batch_has_empty_costs(name: str, classifier: Classifier) -> None:
+    result = SMALL[name].run(classifier, np.zeros((0, 8, 8, 1)))
+    assert result.cost.shape == (0,) and result.adversarial.shape == (0, 8, 8, 1)
+
+
+def test_repr_rebuilds_the_attack(name: str) -> None:
+    attack = SMALL[name]
+    assert eval(repr(attack), vars(attacks)) == attack
+
+
+def test_one_graph_serves_every_number_of_images(name: str, model: keras.Model) -> None:
+    fresh = Classifier(model)
+    for count in (1, 5, 2):
+        SMALL[name].run(fresh, np.random.default_rng(0).uniform(size=(count, 8, 8, 1)))
+    segment, = (graph for key, graph in fresh.graphs.items() if SMALL[name] in key)
+    assert segment.experimental_get_tracing_count() == 1
+
+
+def test_progress_hears_of_every_example(name: str, classifier: Classifier) -> None:
+    heard: list[int] = []
+    images = np.random.default_rng(0).uniform(size=(30, 8, 8, 1))
+    SMALL[name].run(classifier, images, batch_size=8, on_finished=heard.append)
+    assert sum(heard) == 30
