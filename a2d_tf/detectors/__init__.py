@@ -1,0 +1,22 @@
+"""Cost detectors: from attack costs to verdicts."""
+
+from pathlib import Path
+
+from a2d_tf.detectors import base
+from a2d_tf.detectors.base import CostDetector
+from a2d_tf.detectors.knn import KNN
+from a2d_tf.detectors.zscore import ZScore
+
+REGISTRY: dict[str, type[CostDetector]] = {kind.name: kind for kind in (ZScore, KNN)}
+
+
+def load(path: Path) -> CostDetector:
+    """The cost detector that `CostDetector.save` wrote.
+
+    Raises:
+      InvalidInputError: the file is none of a cost detector.
+    """
+    return base.load_detector(path, REGISTRY)
+
+
+__all__ = ["CostDetector", "KNN", "REGISTRY", "ZScore", "load"]

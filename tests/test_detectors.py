@@ -1,0 +1,58 @@
+"""Hand-computed scores of each cost detector."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from a2d_tf.detectors import KNN, ZScore
+
+
+def test_zscore_is_computed_on_transformed_costs() -> None:
+    costs = np.random.default_rng(0).gamma(2, 60, 400).astype(int)
+    detector = ZScore().fit(costs)
+    transformed, power = scipy.stats.boxcox(costs + 1.0)
+    tested = np.array([0, 3, 50, 400])
+    z = (scipy.stats.boxcox(tested + 1.0, power) - transformed.mean()) / transformed.std()
+    np.testing.assert_allclose(detector.score(tested), -z, rtol=1e-3)
+    # The published threshold flags about 10 % of benign inputs, whatever their skew.
+    assert 0.06 < detector.predict(costs).mean() < 0.14
+
+
+def test_zscore_ignores_adversarial_costs() -> None:
+    benign = np.arange(50)
+    kinds = np.repeat([False, True], 50)
+    both = ZScore().fit(np.concatenate([benign, np.zeros(50)]), kinds)
+    np.testing.assert_array_equal(both.score(benign), ZScore().fit(benign).score(benign))
+
+
+@pytest.mark.parametrize("votes, verdicts", [
+    # Attacks that call the input benign: none, one, two, all three.
+    (1, [True, False, False, False]),
+    (2, [True, True, False, False]),
+    (3, [True, True, True, False]),
+    (9, [True, True, True, False]),
+])
+def test_votes(votes: int, verdicts: list[bool]) -> None:
+    benign = np.random.default_rng(0).integers(150, 250, (200, 3))
+    low, high = 1, 200
+    inputs = [[low, low, low], [low, high, low], [low, high, high], [high, high, high]]
+    assert ZScore(votes=votes).fit(benign).predict(inputs).tolist() == verdicts
+
+
+def test_knn_counts_neighbours() -> None:
+    costs, kinds = [0, 1, 2, 10, 11, 12], [True, True, False, False, False, True]
+    detector = KNN(k=3).fit(costs, kinds)
+    np.testing.assert_allclose(detector.score([0, 12, 11]), [2 / 3, 1 / 3, 1 / 3])
+    assert detector.predict([0, 12]).tolist() == [True, False]
+
+
+def test_knn_shares_tied_places() -> None:
+    # The nearest, cost 5, is adversarial; two places are left for four at distance 1,
+    # one of which is adversarial: 1 + 2/4 of 3.
+    detector = KNN(k=3).fit([5, 4, 4, 6, 6], [True, True, False, False, False])
+    np.testing.assert_allclose(detector.score([5]), [(1 + 2 / 4) / 3])
+
+
+def test_knn_with_fewer_than_k_uses_all() -> None:
+    detector = KNN(k=100).fit([1, 2, 3, 4], [True, False, False, False])
+    np.testing.assert_allclose(detector.score([0, 99]), [0.25, 0.25])
