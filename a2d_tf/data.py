@@ -1,0 +1,203 @@
+"""Datasets and image files as float32 arrays."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import sklearn.datasets
+import sklearn.model_selection
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from a2d_tf import files
+from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.errors import InvalidInputError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+IMAGENET_SIZE = 224
+
+
+class Dataset(NamedTuple):
+    """Images f32[N,H,W,C] in [0, 1] and labels i64[N], for training and for testing."""
+
+    x_train: Images
+    y_train: Labels
+    x_test: Images
+    y_test: Labels
+
+    @property
+    def classes(self) -> int:
+        return int(max(self.y_train.max(initial=0), self.y_test.max(initial=0))) + 1
+
+    def fingerprint(self) -> str:
+        """A hash of all images and labels."""
+        digest = hashlib.sha256()
+        for array in self:
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
+    """A dataset by name.
+
+    Args:
+      name: "digits" (bundled with scikit-learn, 28x28 grey, no network), "mnist", "cifar10", or
+        "imagenet" (a folder of images per class in `data_dir`, 224x224, for testing only).
+      data_dir: where `mnist.npz` and `cifar10.npz` are looked for, and then in the environment
+        variable A2D_DATA_DIR; where neither is given, Keras downloads them.
+
+    Raises:
+      InvalidInputError: an unknown name, or no such dataset there.
+    """
+    if name not in DATASETS:
+        raise InvalidInputError(f"expected a dataset out of {', '.join(DATASETS)}, got {name!r}")
+    folder = data_dir or os.environ.get("A2D_DATA_DIR")
+    return DATASETS[name](Path(folder) if folder else None)
+
+
+def _digits(folder: Path | None) -> Dataset:
+    digits = sklearn.datasets.load_digits()
+    grey = tf.constant(digits.images[..., None] / digits.images.max(), tf.float32)
+    images = tf.image.resize(grey, (28, 28)).numpy()
+    x_train, x_test, y_train, y_test = sklearn.model_selection.train_test_split(
+        images, digits.target.astype(np.int64), test_size=0.4, random_state=0,
+        stratify=digits.target,
+    )
+    return Dataset(x_train, y_train, x_test, y_test)
+
+
+def _mnist(folder: Path | None) -> Dataset:
+    return _from_arrays("mnist", folder, keras.datasets.mnist.load_data)
+
+
+def _cifar10(folder: Path | None) -> Dataset:
+    return _from_arrays("cifar10", folder, keras.datasets.cifar10.load_data)
+
+
+def _from_arrays(name: str, folder: Path | None, download: Callable[[], Any]) -> Dataset:
+    if folder:
+        keys = ("x_train", "y_train", "x_test", "y_test")
+        arrays = files.load_npz(folder / f"{name}.npz", *keys)
+        x_train, y_train, x_test, y_test = (arrays[key] for key in keys)
+    else:
+        try:
+            (x_train, y_train), (x_test, y_test) = download()
+        except Exception as error:  # Keras raises a bare Exception where there is no network
+            raise InvalidInputError(
+                f"expected to download {name}, got no answer; give --data_dir or set "
+                f"A2D_DATA_DIR to a folder with {name}.npz"
+            ) from error
+    return Dataset(_pixels(x_train), _labels(y_train), _pixels(x_test), _labels(y_test))
+
+
+def _imagenet(folder: Path | None) -> Dataset:
+    if folder is None:
+        raise InvalidInputError(
+            "expected a folder of images per class, got none; give --data_dir or set A2D_DATA_DIR"
+        )
+    classes = sorted(path for path in folder.glob("*") if path.is_dir())
+    paths = [(path, label) for label, c in enumerate(classes) for path in image_files(c)]
+    if not paths:
+        raise InvalidInputError(f"expected a folder of images per class in {folder}, got none")
+    images = [read_image(path, (IMAGENET_SIZE, IMAGENET_SIZE, 3)) for path, _ in paths]
+    labels = np.array([label for _, label in paths], np.int64)
+    nothing = np.zeros((0, IMAGENET_SIZE, IMAGENET_SIZE, 3), np.float32)
+    return Dataset(nothing, np.zeros(0, np.int64), np.stack(images), labels)
+
+
+DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "imagenet": _imagenet,
+}
+
+
+class ImageSet(NamedTuple):
+    """Images f32[N,H,W,C] within a classifier's bounds, and a name for each."""
+
+    names: list[str]
+    images: Images
+
+
+def load_images(path: str | Path, classifier: Classifier) -> ImageSet:
+    """Images for a classifier, from an .npz file or a folder of image files.
+
+    Args:
+      path: an .npz with the key `images` (floats within the classifier's bounds, or uint8, which
+        is scaled to them), or a folder whose image files are resized bilinearly.
+      classifier: its bounds and input shape are used.
+
+    Raises:
+      InvalidInputError: nothing of that kind there, no image in it, or images that do not fit.
+    """
+    path = Path(path)
+    lower, scale = classifier.bounds.lower, np.float32(classifier.bounds.range)
+    if path.is_dir():
+        paths = _listed(path)
+        pixels = _read_images(paths, classifier.input_shape)
+        return ImageSet([file.name for file in paths], lower + scale * pixels)
+    images = files.load_npz(path, "images")["images"]
+    if not images.size:
+        raise InvalidInputError(f"expected at least one image in {path}, got none")
+    if images.dtype == np.uint8:
+        images = lower + scale * _pixels(images)
+    elif not np.issubdtype(images.dtype, np.floating):
+        raise InvalidInputError(
+            f"expected images of floats or uint8 in {path}, got {images.dtype}; convert them"
+        )
+    return ImageSet([str(index) for index in range(len(images))], classifier.check(images))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def read_image(path: Path, shape: tuple[int, int, int]) -> Images:
+    """An image file as f32[H,W,C] in [0, 1], resized bilinearly.
+
+    Raises:
+      InvalidInputError: the file holds no image.
+    """
+    height, width, channels = shape
+    try:
+        pixels = tf.io.decode_image(path.read_bytes(), channels=channels, expand_animations=False)
+    except tf.errors.InvalidArgumentError as error:
+        raise InvalidInputError(f"expected an image in {path}, got something else") from error
+    resized = tf.image.resize(tf.cast(pixels, tf.float32) / 255.0, (height, width), antialias=True)
+    return np.clip(resized.numpy(), 0.0, 1.0)
+
+
+def _listed(folder: Path) -> list[Path]:
+    paths = image_files(folder)
+    if not paths:
+        raise InvalidInputError(
+            f"expected image files ({', '.join(IMAGE_SUFFIXES)}) in {folder}, got none"
+        )
+    return paths
+
+
+def _read_images(paths: list[Path], shape: tuple[int | None, ...] | None) -> Images:
+    match shape:
+        case (int(height), int(width), int(channels)):
+            return np.stack([read_image(path, (height, width, channels)) for path in paths])
+    raise InvalidInputError(
+        f"expected a classifier of fixed input size to read image files, got {shape}; "
+        "give the images as an .npz file"
+    )
+
+
+def _pixels(array: ArrayLike) -> Images:
+    images = np.asarray(array)
+    if images.ndim == 3:
+        images = images[..., None]
+    return images.astype(np.float32) / np.float32(255)
+
+
+def _labels(array: ArrayLike) -> Labels:
+    return np.asarray(array).reshape(-1).astype(np.int64)

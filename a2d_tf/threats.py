@@ -1,0 +1,162 @@
+"""Threats: named recipes that craft the adversarial inputs to be detected."""
+
+import abc
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
+from numpy.typing import ArrayLike, NDArray
+
+from a2d_tf.attacks import BIM
+from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.data import Dataset
+from a2d_tf.errors import InvalidInputError
+
+
+class Crafted(NamedTuple):
+    """Images that a threat crafted.
+
+    Attributes:
+      images: f32[N,H,W,C].
+      success: bool[N], whether the classifier's label is no longer the true one.
+    """
+
+    images: Images
+    success: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threat(abc.ABC):
+    """A recipe for adversarial inputs; its `repr` names it in tables and rebuilds it."""
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def perturb(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
+        """Adversarial versions f32[N,H,W,C] of images with true labels i64[N]."""
+
+    def craft(self, classifier: Classifier, images: ArrayLike, labels: ArrayLike) -> Crafted:
+        """Crafts an adversarial version of every image.
+
+        Args:
+          classifier: the classifier to deceive.
+          images: f32[N,H,W,C], which the classifier gets right.
+          labels: i64[N], their true labels.
+
+        Raises:
+          InvalidInputError: unfit images.
+          UnsuitableClassifierError: the classifier fails its preflight.
+        """
+        benign = classifier.check(images)
+        truth = np.asarray(labels, np.int64)
+        classifier.preflight(benign)
+        adversarial = self.perturb(classifier, benign, truth)
+        return Crafted(adversarial, classifier.predict(adversarial) != truth)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FGSM(Threat):
+    """Fast Gradient Sign Method (Goodfellow 2015), by CleverHans.
+
+    Attributes:
+      eps: L-infinity distance as a fraction of the pixel range.
+    """
+
+    name: ClassVar[str] = "fgsm"
+    eps: float
+
+    def perturb(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
+        batch_size = 128
+        lower, upper = classifier.bounds
+        adversarial = np.empty_like(images)
+        for start in range(0, len(images), batch_size):
+            batch = slice(start, start + batch_size)
+            adversarial[batch] = fast_gradient_method(
+                classifier,
+                tf.constant(images[batch]),
+                eps=self.eps * classifier.bounds.range,
+                norm=np.inf,
+                clip_min=lower,
+                clip_max=upper,
+                y=tf.constant(labels[batch]),
+            )
+        return adversarial
+
+
+@dataclass(frozen=True, kw_only=True)
+class BIMa(Threat):
+    """Basic Iterative Method that keeps the first misclassified iterate (Feinman 2017, BIM-A).
+
+    Attributes:
+      eps: radius of the L-infinity ball as a fraction of the pixel range.
+      step: length of one step, likewise.
+      iterations: steps at most.
+    """
+
+    name: ClassVar[str] = "bim-a"
+    eps: float
+    step: float
+    iterations: int = 50
+
+    def perturb(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
+        attack = BIM(eps=self.eps, step=self.step, max_iterations=self.iterations)
+        return attack.run(classifier, images, labels).adversarial
+
+
+# Paper, Table 5.
+PRESETS: dict[str, dict[str, Threat]] = {
+    "mnist": {"fgsm": FGSM(eps=0.3), "bim-a": BIMa(eps=0.3, step=0.01)},
+    "cifar10": {"fgsm": FGSM(eps=0.05), "bim-a": BIMa(eps=0.05, step=0.005)},
+}
+
+
+def preset(name: str, dataset: str) -> Threat:
+    """A threat with the settings of the paper's Table 5.
+
+    Args:
+      name: "fgsm" or "bim-a".
+      dataset: "mnist" or "cifar10".
+
+    Raises:
+      InvalidInputError: an unknown threat or dataset.
+    """
+    if dataset not in PRESETS:
+        raise InvalidInputError(f"expected a preset out of {', '.join(PRESETS)}, got {dataset!r}")
+    if name not in PRESETS[dataset]:
+        known = ", ".join(PRESETS[dataset])
+        raise InvalidInputError(f"expected a threat out of {known}, got {name!r}")
+    return PRESETS[dataset][name]
+
+
+def craft_test_images(
+    threat: Threat, classifier: Classifier, dataset: Dataset, limit: int
+) -> dict[str, NDArray[Any]]:
+    """Crafts from the first correctly classified test images.
+
+    Args:
+      threat: the recipe.
+      classifier: the classifier to deceive.
+      dataset: its test images are used.
+      limit: images at most.
+
+    Returns:
+      images f32[N,H,W,C], labels i64[N] (the true ones), index i64[N] in the test set and
+      success bool[N].
+
+    Raises:
+      InvalidInputError: no test image is classified correctly.
+    """
+    correct = classifier.predict(dataset.x_test) == dataset.y_test
+    index = np.flatnonzero(correct)[:limit]
+    if not len(index):
+        raise InvalidInputError(
+            f"expected correctly classified test images, got none of {len(correct)}; "
+            "check that model and dataset belong together"
+        )
+    labels = dataset.y_test[index]
+    crafted = threat.craft(classifier, dataset.x_test[index], labels)
+    return {
+        "images": crafted.images, "labels": labels, "index": index, "success": crafted.success
+    }
