@@ -1,0 +1,216 @@
+"""Pictures of a comparison: ROC curves, attack costs and the inputs themselves.
+
+Every function writes one PNG, completely or not at all. Figures are built without pyplot, so
+no display is needed and threads do not share state.
+"""
+
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from a2d_tf import files
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+# Okabe and Ito's colour-blind-safe palette, without the yellow that vanishes on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_LINE_STYLES = ("-", "--", ":", "-.")
+_BENIGN, _ADVERSARIAL = "#56B4E9", "#E69F00"
+_DPI = 130
+_CAPTION_SIZE = 8
+_CAPTION_CHARACTERS = 22  # what fits on one line under a picture
+
+
+class ImageCaption(NamedTuple):
+    """A picture f32[H, W, C], C = 1 or 3, and the words under it."""
+
+    image: FloatArray
+    caption: str
+
+
+def roc_curves(
+    curves: Mapping[str, tuple[FloatArray, FloatArray]], title: str, path: str | os.PathLike[str]
+) -> None:
+    """Draws one ROC curve per detector, with its AUROC in the legend.
+
+    Args:
+      curves: detector -> (false-positive rates [P], true-positive rates [P]), as
+        `metrics.roc` gives them.
+      title: the heading.
+      path: the PNG to write.
+    """
+    figure = Figure(figsize=(7.4, 5.2), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, (fpr, tpr)) in enumerate(curves.items()):
+        axes.plot(
+            fpr,
+            tpr,
+            color=PALETTE[index % len(PALETTE)],
+            # Curves of good detectors lie on each other: dashes let the lower ones show.
+            linestyle=_LINE_STYLES[index % len(_LINE_STYLES)],
+            linewidth=1.8,
+            label=f"{name} ({np.trapezoid(tpr, fpr):.4f})",
+        )
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="chance (0.5)")
+    axes.set(
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        xlabel="false-positive rate",
+        ylabel="true-positive rate",
+        title=textwrap.fill(title, 60),
+    )
+    axes.set_aspect("equal")
+    axes.grid(color="0.92")
+    # Beside the axes, since no corner inside them is free for every detector.
+    figure.legend(loc="outside right center", title="detector (AUROC)", frameon=False)
+    _save(figure, path)
+
+
+def cost_boxes(
+    costs: Mapping[str, Mapping[str, IntArray]],
+    caps: Mapping[str, int],
+    path: str | os.PathLike[str],
+) -> None:
+    """Draws the attack costs as box plots, a panel per attack (the paper's Figure 5).
+
+    Boxes are quartiles, whiskers the 5th and 95th percentile. The axis is linear from 0 to 1
+    and logarithmic above, since benign and adversarial costs differ by orders of magnitude.
+
+    Args:
+      costs: attack -> type of input ("benign" or a threat) -> costs i[N] in iterations.
+      caps: attack -> its largest number of iterations.
+      path: the PNG to write.
+
+    Raises:
+      ValueError: there is no attack, or an attack without a cap.
+    """
+    if not costs or costs.keys() - caps.keys():
+        raise ValueError(
+            f"expected at least one attack and a cap for each, got costs of {list(costs)} "
+            f"and caps of {list(caps)}"
+        )
+    columns = min(2, len(costs))
+    rows = -(-len(costs) // columns)
+    width = max(5.2, 1.2 + 0.65 * max(len(inputs) for inputs in costs.values()))
+    figure = Figure(figsize=(width * columns, 3.6 * rows + 0.9), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (attack, inputs) in zip(panels, costs.items()):
+        _cost_panel(axes, attack, inputs, caps[attack])
+    for axes in panels[len(costs):]:
+        axes.remove()
+    figure.suptitle("Iterations that each attack needs\n(quartiles; whiskers 5–95 %)", fontsize=11)
+    figure.legend(
+        handles=[
+            Patch(facecolor=_BENIGN, edgecolor="black", label="benign"),
+            Patch(facecolor=_ADVERSARIAL, edgecolor="black", label="adversarial"),
+            Line2D([], [], color="0.3", linestyle="--", label="cap, and share of inputs at it"),
+        ],
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+    )
+    _save(figure, path)
+
+
+def image_grid(
+    rows: Mapping[str, Sequence[ImageCaption]],
+    path: str | os.PathLike[str],
+    *,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> None:
+    """Draws pictures with captions, a row per type of input.
+
+    Args:
+      rows: type of input -> its pictures; rows may differ in length.
+      path: the PNG to write.
+      value_range: the pixel values drawn as black and as full brightness.
+
+    Raises:
+      ValueError: there is no picture, or one is not [H, W, 1] or [H, W, 3].
+    """
+    columns = max((len(pictures) for pictures in rows.values()), default=0)
+    if columns == 0:
+        raise ValueError("expected at least one picture, got none")
+    lines = max(_wrapped(p.caption).count("\n") + 1 for row in rows.values() for p in row)
+    height = 1.5 + 0.16 * lines
+    figure = Figure(figsize=(0.4 + 1.55 * columns, height * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for panels, (name, pictures) in zip(grid, rows.items()):
+        for axes, picture in zip(panels, pictures):
+            _picture(axes, picture, value_range)
+        for axes in panels[len(pictures):]:
+            axes.set_axis_off()
+        panels[0].set_ylabel(name, fontsize=10)
+    _save(figure, path)
+
+
+def _cost_panel(axes: Axes, attack: str, inputs: Mapping[str, IntArray], cap: int) -> None:
+    positions = range(1, len(inputs) + 1)
+    boxes = axes.boxplot(
+        list(inputs.values()),
+        positions=list(positions),
+        widths=0.6,
+        whis=(5, 95),
+        showfliers=False,
+        patch_artist=True,
+        medianprops={"color": "black", "linewidth": 1.5},
+    )
+    for name, box in zip(inputs, boxes["boxes"]):
+        box.set_facecolor(_BENIGN if name == "benign" else _ADVERSARIAL)
+    axes.axhline(cap, color="0.3", linestyle="--", linewidth=1)
+    for position, values in zip(positions, inputs.values()):
+        axes.annotate(
+            _share_at_cap(values, cap), (position, cap), (0, 3), textcoords="offset points",
+            ha="center", va="bottom", fontsize=8,
+        )
+    axes.set_yscale("symlog", linthresh=1, linscale=0.5)
+    axes.set_ylim(-0.25, cap * 2.5)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xticks(positions, list(inputs), rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_title(f"{attack} (cap {cap:,})", fontsize=10)
+    axes.set_ylabel("iterations")
+    axes.grid(axis="y", color="0.92")
+    axes.set_axisbelow(True)
+
+
+def _share_at_cap(costs: IntArray, cap: int) -> str:
+    """The label over a box: empty if no cost is at the cap, never rounded to 0 otherwise."""
+    if costs.size == 0:
+        return "n = 0"
+    share = float(np.mean(costs >= cap))
+    if share == 0:
+        return ""
+    return "<1 %" if share < 0.01 else f"{100 * share:.0f} %"
+
+
+def _picture(axes: Axes, picture: ImageCaption, value_range: tuple[float, float]) -> None:
+    image = np.asarray(picture.image)
+    if image.ndim != 3 or image.shape[-1] not in (1, 3):
+        raise ValueError(f"expected an image [H, W, 1] or [H, W, 3], got shape {image.shape}")
+    lower, upper = value_range
+    scaled = np.clip((image - lower) / (upper - lower), 0, 1)
+    # imshow knows grey pictures as [H, W]; three equal channels need no special case.
+    axes.imshow(np.broadcast_to(scaled, (*image.shape[:2], 3)), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.set_xlabel(_wrapped(picture.caption), fontsize=_CAPTION_SIZE)
+
+
+def _wrapped(caption: str) -> str:
+    """The caption, its own line breaks kept, in lines no wider than a picture."""
+    return "\n".join(textwrap.fill(line, _CAPTION_CHARACTERS) for line in caption.split("\n"))
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    with files.replacing(path) as scratch:
+        # "tight" grows the page to whatever a long name would push over its edge.
+        figure.savefig(scratch, format="png", dpi=_DPI, bbox_inches="tight")
