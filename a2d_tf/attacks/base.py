@@ -99,7 +99,7 @@ class Attack(abc.ABC):
         for finished in run_loop(self, classifier, checked, goals, batch_size):
             for column, values in zip(result, finished[1:], strict=True):
                 column[finished.which] = values
-            if on_finished:
+            if on_finished and len(finished.which):
                 on_finished(len(finished.which))
         return result
 

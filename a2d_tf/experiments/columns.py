@@ -1,0 +1,165 @@
+"""The columns of a comparison: every detector's scores on the same inputs.
+
+A column maps the threats that it may learn from to scores of the benign calibration and test
+images and of every threat's test images. Columns that learn from benign images alone give the
+same scores whatever the threats.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from a2d_tf.detectors import KNN, CostDetector, ZScore
+from a2d_tf.experiments.evidence import BENIGN, CALIBRATION, FIT, TEST, Evidence
+from a2d_tf.experiments.store import Store
+from a2d_tf.progress import Progress
+
+Scores = dict[str, NDArray[np.float32]]
+Self = TypeVar("Self")
+
+
+class ImageDetector(Protocol):
+    """What a baseline must do: the verbs of `pipeline.A2D` that a comparison needs."""
+
+    description: str
+
+    def fit(self: Self, benign: ArrayLike, adversarial: ArrayLike) -> Self:
+        """Learns from benign images and from those crafted from them, row by row."""
+
+    def score(self, images: ArrayLike) -> NDArray[np.float32]:
+        """Scores f32[N]; higher = more adversarial."""
+
+
+class Column(Protocol):
+    """A column of the table."""
+
+    description: str
+    learns_from_threats: bool
+
+    def scores(self, threats: Sequence[str]) -> Scores:
+        """Scores by kind of input (CALIBRATION, BENIGN or a threat), fitted on `threats`."""
+
+
+class CostColumn:
+    """A cost detector on some of the attacks.
+
+    Args:
+      evidence: the costs.
+      attacks: the attacks whose costs it sees.
+      detector: makes the unfitted detector.
+      description: what it is, for the report.
+      learns_from_threats: whether adversarial costs are given to the fit.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        attacks: Sequence[str],
+        detector: Callable[[], CostDetector],
+        description: str,
+        learns_from_threats: bool = False,
+    ):
+        self.description = description
+        self.learns_from_threats = learns_from_threats
+        self._evidence = evidence
+        self._detector = detector
+        self._attacks = [list(evidence.attacks).index(attack) for attack in attacks]
+
+    def scores(self, threats: Sequence[str]) -> Scores:
+        kinds = [BENIGN, *threats] if self.learns_from_threats else [BENIGN]
+        costs = [self._costs(kind, FIT) for kind in kinds]
+        is_adversarial = np.repeat(
+            [kind != BENIGN for kind in kinds], [len(table) for table in costs]
+        )
+        detector = self._detector().fit(np.concatenate(costs), is_adversarial)
+        return {
+            kind: detector.score(self._costs(*where))
+            for kind, where in _scored(self._evidence).items()
+        }
+
+    def _costs(self, kind: str, split: str) -> NDArray[np.int32]:
+        return self._evidence.costs(kind, split)[:, self._attacks]
+
+
+class BaselineColumn:
+    """A baseline, fitted on pairs of benign and adversarial images.
+
+    Args:
+      name: the baseline's name.
+      detector: the unfitted detector; its `repr` holds its settings.
+      evidence: the images.
+      store: where its scores are kept.
+      progress: follows the fits.
+    """
+
+    learns_from_threats = True
+
+    def __init__(
+        self,
+        name: str,
+        detector: ImageDetector,
+        evidence: Evidence,
+        store: Store,
+        progress: Progress,
+    ):
+        self.description = detector.description
+        self._name = name
+        self._detector = detector
+        self._evidence = evidence
+        self._store = store
+        self._progress = progress
+
+    def scores(self, threats: Sequence[str]) -> Scores:
+        recipes = {threat: repr(recipe) for threat, recipe in self._evidence.threats.items()}
+        made_from = self._evidence.made_from | {
+            "detector": repr(self._detector), "fitted_on": list(threats), "threats": recipes,
+        }
+        stage = f"{self._name}/{'+'.join(threats)}"
+        return self._store.arrays(stage, made_from, lambda: self._fit_and_score(threats))
+
+    def _fit_and_score(self, threats: Sequence[str]) -> Scores:
+        scored = _scored(self._evidence)
+        title = f"{self._name} fitted on {' and '.join(threats)}"
+        with self._progress.stage(title, 1 + len(scored)) as advance:
+            benign = self._evidence.inputs(BENIGN, FIT).images
+            crafted = [self._evidence.inputs(threat, FIT) for threat in threats]
+            self._detector.fit(
+                np.concatenate([benign[inputs.source] for inputs in crafted]),
+                np.concatenate([inputs.images for inputs in crafted]),
+            )
+            advance(1)
+            scores = {}
+            for kind, where in scored.items():
+                scores[kind] = self._detector.score(self._evidence.inputs(*where).images)
+                advance(1)
+        return scores
+
+
+def cost_columns(evidence: Evidence) -> dict[str, Column]:
+    """A Z-score per attack, and both ensembles over all attacks (paper, section 4)."""
+    attacks = list(evidence.attacks)
+    columns: dict[str, Column] = {
+        attack: CostColumn(
+            evidence, [attack], ZScore, f"Z-score of the {attack} cost; benign images only"
+        )
+        for attack in attacks
+    }
+    if len(attacks) > 1:
+        columns["ensemble_zscore"] = CostColumn(
+            evidence, attacks, ZScore,
+            "Z-scores of all attacks, 2 votes for benign needed; benign images only",
+        )
+    columns["ensemble_knn" if len(attacks) > 1 else "knn"] = CostColumn(
+        evidence, attacks, KNN,
+        "K-NN on the costs of all attacks; benign and adversarial images",
+        learns_from_threats=True,
+    )
+    return columns
+
+
+def _scored(evidence: Evidence) -> dict[str, tuple[str, str]]:
+    """What every column scores: kind of input -> (kind, split) in the evidence."""
+    threats = {threat: (threat, TEST) for threat in evidence.threats}
+    return {CALIBRATION: (BENIGN, CALIBRATION), BENIGN: (BENIGN, TEST), **threats}

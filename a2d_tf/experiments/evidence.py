@@ -1,0 +1,157 @@
+"""What detectors are judged on: benign and adversarial images in splits, and their costs."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2d_tf.attacks import Attack
+from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.costs import attack_costs
+from a2d_tf.data import Dataset
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.experiments.store import Arrays, Store
+from a2d_tf.progress import Progress
+from a2d_tf.threats import Threat
+
+BENIGN = "benign"
+FIT, CALIBRATION, TEST = "fit", "calibration", "test"
+MIN_CALIBRATION = 100  # enough to ask for a false-positive rate of 1 %
+MIN_TEST = 20
+
+
+class Inputs(NamedTuple):
+    """Inputs of one kind and split.
+
+    Attributes:
+      images: f32[N,H,W,C].
+      source: i64[N], the benign image of the same split that each was made from.
+      success_rate: share of the crafted images that were misclassified and so are here.
+    """
+
+    images: Images
+    source: NDArray[np.int64]
+    success_rate: float
+
+
+class Evidence:
+    """Crafts, counts and keeps everything that the detectors of an experiment share.
+
+    Only images that the classifier gets right are used, each in one split: `limit` to test on,
+    half as many to fit, a quarter (100 at least) to calibrate. An adversarial input is one that
+    is misclassified; crafted images that are not do not count as adversarial.
+
+    Args:
+      classifier: the classifier under attack.
+      model_key: names the classifier in the store.
+      dataset: its test images are used.
+      threats: the recipes for adversarial inputs, by name.
+      attacks: the cost attacks, by name, in the order of the cost columns.
+      limit: benign test images; fewer if the dataset does not have as many.
+      seed: of the choice of images.
+      store: where results are kept.
+      progress: follows the stages.
+
+    Raises:
+      InvalidInputError: too few correctly classified images for the three splits.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        model_key: str,
+        dataset: Dataset,
+        threats: Mapping[str, Threat],
+        attacks: Mapping[str, Attack],
+        *,
+        limit: int,
+        seed: int,
+        store: Store,
+        progress: Progress,
+    ):
+        self.classifier = classifier
+        self.threats = dict(threats)
+        self.attacks = dict(attacks)
+        self.made_from = {
+            "model": model_key, "dataset": dataset.fingerprint(), "limit": limit, "seed": seed,
+        }
+        self._dataset = dataset
+        self._store = store
+        self._progress = progress
+        labels = self._predictions()
+        correct = labels == dataset.y_test
+        self.accuracy = float(correct.mean())
+        self.splits = _split(np.flatnonzero(correct), limit, seed)
+
+    def inputs(self, kind: str, split: str) -> Inputs:
+        """Benign inputs, or a threat's successful adversarial ones, of a split."""
+        index = self.splits[split]
+        if kind == BENIGN:
+            images = self._dataset.x_test[index]
+            return Inputs(images, np.arange(len(index)), 1.0)
+        crafted = self._crafted(kind, split)
+        source = np.flatnonzero(crafted["success"])
+        return Inputs(crafted["images"][source], source, float(crafted["success"].mean()))
+
+    def costs(self, kind: str, split: str) -> NDArray[np.int32]:
+        """Costs i32[N,A] of the inputs of a kind and split."""
+        columns = [self._cost_column(kind, split, name) for name in self.attacks]
+        return np.stack(columns, axis=1)
+
+    def _predictions(self) -> Labels:
+        def make() -> Arrays:
+            return {"labels": self.classifier.predict(self._dataset.x_test)}
+
+        made_from = {name: self.made_from[name] for name in ("model", "dataset")}
+        return self._store.arrays("predictions", made_from, make)["labels"]
+
+    def _crafted(self, threat: str, split: str) -> Arrays:
+        index = self.splits[split]
+        images, truth = self._dataset.x_test[index], self._dataset.y_test[index]
+
+        def make() -> Arrays:
+            with self._progress.stage(f"craft {threat} ({split})", len(index)) as advance:
+                crafted = self.threats[threat].craft(self.classifier, images, truth)
+                advance(len(index))
+            return crafted._asdict()
+
+        return self._store.arrays(f"craft/{threat}/{split}", self._origin(threat, split), make)
+
+    def _cost_column(self, kind: str, split: str, name: str) -> NDArray[np.int32]:
+        images = self.inputs(kind, split).images
+
+        def make() -> Arrays:
+            with self._progress.stage(f"{name} cost of {kind} ({split})", len(images)) as advance:
+                table = attack_costs(
+                    self.classifier, images, {name: self.attacks[name]}, on_finished=advance
+                )
+            return {"cost": table.costs[:, 0]}
+
+        made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
+        return self._store.arrays(f"cost/{name}/{kind}/{split}", made_from, make)["cost"]
+
+    def _origin(self, kind: str, split: str) -> dict[str, Any]:
+        threat = None if kind == BENIGN else repr(self.threats[kind])
+        return self.made_from | {"split": split, "threat": threat}
+
+
+def _split(correct: NDArray[np.intp], limit: int, seed: int) -> dict[str, NDArray[np.intp]]:
+    if limit < MIN_TEST:
+        raise InvalidInputError(f"expected a limit of at least {MIN_TEST} images, got {limit}")
+    fitting = (sizes for sizes in map(_sizes, range(limit, MIN_TEST - 1, -1))
+               if sum(sizes) <= len(correct))
+    sizes = next(fitting, None)
+    if sizes is None:
+        raise InvalidInputError(
+            f"expected at least {sum(_sizes(MIN_TEST))} correctly classified test images, "
+            f"got {len(correct)}; use a better classifier or more images"
+        )
+    order = np.random.default_rng(seed).permutation(correct)
+    test, fit, calibration, _ = np.split(order, np.cumsum(sizes))
+    return {FIT: fit, CALIBRATION: calibration, TEST: test}
+
+
+def _sizes(limit: int) -> tuple[int, int, int]:
+    """Images to test, fit and calibrate on."""
+    return limit, limit // 2, max(limit // 4, MIN_CALIBRATION)

@@ -1,0 +1,34 @@
+"""Detectors that A2D is compared with; they have the same face as `a2d_tf.A2D`."""
+
+from collections.abc import Callable, Iterable
+
+from a2d_tf.classifier import Classifier
+from a2d_tf.data import Dataset
+from a2d_tf.errors import InvalidInputError
+from baselines.base import FeatureDetector
+from baselines.kd import KD
+from baselines.lid import LID
+
+Factory = Callable[[Classifier, Dataset, int], FeatureDetector]
+# How a comparison makes each, from a classifier, its dataset and a seed.
+REGISTRY: dict[str, Factory] = {
+    "kd": lambda classifier, data, seed: KD(classifier, data.x_train, data.y_train, seed=seed),
+    "lid": lambda classifier, data, seed: LID(classifier, seed=seed),
+}
+
+
+def chosen(names: Iterable[str]) -> dict[str, Factory]:
+    """The baselines of these names.
+
+    Raises:
+      InvalidInputError: an unknown name.
+    """
+    unknown = [name for name in names if name not in REGISTRY]
+    if unknown:
+        raise InvalidInputError(
+            f"expected a baseline out of {', '.join(REGISTRY)}, got {unknown[0]!r}"
+        )
+    return {name: REGISTRY[name] for name in names}
+
+
+__all__ = ["KD", "LID", "REGISTRY", "Factory", "FeatureDetector", "chosen"]

@@ -1,0 +1,216 @@
+"""What the baselines look at inside a Keras model: activations, and outputs under dropout."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from a2d_tf.classifier import Classifier, Images
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.loading import SQUASHING
+
+Call = Callable[..., Any]
+Graph = Callable[[Any], Any]
+
+ACTIVATIONS = (
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+    keras.layers.Softmax,
+)
+DROPOUTS = (keras.layers.Dropout, keras.layers.GaussianDropout)  # SpatialDropout is a Dropout
+SPATIAL_DROPOUTS = (
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+)
+
+
+def require_layers(classifier: Classifier) -> keras.Model:
+    """The classifier's Keras model, if its layers can be looked into.
+
+    Raises:
+      InvalidInputError: not a functional or Sequential Keras model, or one not built yet.
+    """
+    model = classifier.model
+    if not _has_graph(model) or not model.built:
+        raise InvalidInputError(
+            "expected a classifier on a built functional or Sequential Keras model, got "
+            f"{type(model).__name__}; this baseline reads the outputs of its layers"
+        )
+    return model
+
+
+def trace(classifier: Classifier, function: Graph) -> Graph:
+    """`function` of images f32[N,H,W,C] as one graph for every N."""
+    shape = classifier.input_shape or (None, None, None)
+    signature = [tf.TensorSpec((None, *shape), tf.float32)]
+    graph = tf.function(function, input_signature=signature, autograph=False)
+    graph.get_concrete_function()  # what is unsuitable about the model shows here, not later
+    return graph
+
+
+def in_batches(function: Graph, images: Images, batch_size: int) -> NDArray[Any]:
+    """The function's one output [N,...] of checked images, batch by batch; N > 0."""
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([np.asarray(function(images[s:s + batch_size])) for s in starts])
+
+
+def activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+    """Flat outputs [N,D] of every non-linear activation, and the model's own output.
+
+    An activation is a layer with a non-linear `activation` (Conv2D, Dense, Activation, ...) or
+    one of `ACTIVATIONS`, nested models included.
+    """
+    found: list[tf.Tensor] = []
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        output = _infer(layer, *args, **kwargs)
+        if _is_nonlinear(layer):
+            found.append(output)
+        return output
+
+    outputs = _walk(model, images, call)
+    if not any(output is outputs for output in found):
+        found.append(outputs)
+    return [_flat(output) for output in found]
+
+
+def last_hidden(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """What the last layer with a kernel (the one that makes the logits) is given, flat [N,D].
+
+    Raises:
+      InvalidInputError: no layer has a kernel.
+    """
+    found: list[tf.Tensor] = []
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if hasattr(layer, "kernel"):
+            found.append(args[0])
+        return _infer(layer, *args, **kwargs)
+
+    _walk(model, images, call)
+    if not found:
+        raise InvalidInputError(
+            "expected a model with a Dense or convolutional layer, got one without; "
+            "it has no last hidden layer"
+        )
+    return _flat(found[-1])
+
+
+def dropout_variance(
+    model: keras.Model, images: tf.Tensor, *, passes: int, seed: int
+) -> tf.Tensor:
+    """Variance [N] of the class probabilities over passes with dropout, mean over the classes.
+
+    Dropout is active, all else is in inference mode. A pass has one mask per dropout layer,
+    drawn from the seed and shared by all images, so that an image's variance depends neither
+    on its batch nor on its place in it. What comes before the first dropout is computed once;
+    after it the passes lie behind one another on the batch axis, [passes * N, ...].
+    Zero if the model has no dropout. AlphaDropout, and dropout inside composite layers such as
+    MultiHeadAttention, stay off.
+    """
+    spread: set[Any] = set()  # references of tensors that already hold every pass
+    dropouts = 0
+    last: Any = None
+
+    def spread_out(value: Any) -> Any:
+        if not tf.is_symbolic_tensor(value) or value.ref() in spread:
+            return value  # a constant is the same for every image
+        return tf.tile(value, [passes] + [1] * (value.shape.rank - 1))
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal dropouts, last
+        last = layer
+        inputs = tf.nest.flatten((args, kwargs))
+        random = any(tf.is_symbolic_tensor(value) and value.ref() in spread for value in inputs)
+        if not random and not isinstance(layer, DROPOUTS):
+            return _infer(layer, *args, **kwargs)
+        args, kwargs = tf.nest.map_structure(spread_out, (args, kwargs))
+        if isinstance(layer, DROPOUTS):
+            output = _drop(layer, args[0], passes, (seed, dropouts))
+            dropouts += 1
+        else:
+            output = _infer(layer, *args, **kwargs)
+        spread.update(value.ref() for value in tf.nest.flatten(output))
+        return output
+
+    outputs = _walk(model, images, call)
+    if outputs.ref() not in spread:
+        return tf.zeros(tf.shape(outputs)[:1])
+    if not _is_squashing(last):
+        outputs = tf.nn.softmax(outputs)
+    probabilities = tf.reshape(outputs, (passes, -1, outputs.shape[-1]))
+    return tf.reduce_mean(tf.math.reduce_variance(probabilities, axis=0), axis=-1)
+
+
+def _has_graph(model: Any) -> bool:
+    return isinstance(model, keras.Sequential) or hasattr(model, "_run_through_graph")
+
+
+def _walk(model: keras.Model, inputs: Any, call: Call) -> Any:
+    """The model's outputs, where every layer is called through `call(layer, ...)`.
+
+    The layers are the model's own and see real tensors, so that the model stays as it is.
+    """
+
+    def visit(layer: Any) -> Call:
+        if isinstance(layer, keras.Model) and _has_graph(layer):
+            return lambda *args, **kwargs: _walk(layer, args[0], call)
+        return lambda *args, **kwargs: call(layer, *args, **kwargs)
+
+    if not isinstance(model, keras.Sequential):
+        return model._run_through_graph(inputs, visit)
+    for layer in model.layers:
+        inputs = visit(layer)(inputs)
+    return inputs
+
+
+def _infer(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    # Said outright, for some layers (augmentations) train unless told otherwise.
+    mode = {"training": False} if isinstance(layer, keras.layers.Layer) else {}
+    return layer(*args, **{**kwargs, **mode})
+
+
+def _is_nonlinear(layer: Any) -> bool:
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, ACTIVATIONS) or activation not in (None, keras.activations.linear)
+
+
+def _is_squashing(layer: Any) -> bool:
+    return (
+        isinstance(layer, keras.layers.Softmax)
+        or getattr(layer, "activation", None) in SQUASHING
+    )
+
+
+def _drop(layer: Any, inputs: tf.Tensor, passes: int, seed: tuple[int, int]) -> tf.Tensor:
+    """Inputs [passes * N, ...] times the layer's random factors, one draw per pass."""
+    shape = tf.shape(inputs)
+    noise_shape = [passes, 1, *_noise_sizes(layer, tf.unstack(shape[1:], inputs.shape.rank - 1))]
+    if isinstance(layer, keras.layers.GaussianDropout):
+        deviation = np.sqrt(layer.rate / (1 - layer.rate))
+        factors = 1 + deviation * tf.random.stateless_normal(noise_shape, seed)
+    else:
+        kept = tf.random.stateless_uniform(noise_shape, seed) >= layer.rate
+        factors = tf.cast(kept, tf.float32) / (1 - layer.rate)
+    by_pass = tf.reshape(inputs, tf.concat([[passes, -1], shape[1:]], axis=0))
+    return tf.reshape(by_pass * tf.cast(factors, inputs.dtype), shape)
+
+
+def _noise_sizes(layer: Any, sizes: list[Any]) -> list[Any]:
+    """The sizes of one image's dropout mask; 1 where the layer shares a draw."""
+    if isinstance(layer, SPATIAL_DROPOUTS):
+        if getattr(layer, "data_format", None) == "channels_first":
+            return [sizes[0], *[1] * (len(sizes) - 1)]
+        return [*[1] * (len(sizes) - 1), sizes[-1]]
+    wanted = getattr(layer, "noise_shape", None) or [None] * (len(sizes) + 1)
+    return [size if want is None else want for want, size in zip(wanted[1:], sizes, strict=True)]
+
+
+def _flat(outputs: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(outputs, (tf.shape(outputs)[0], -1))

@@ -1,0 +1,44 @@
+"""Counts how many iterations an attack needs for each image.
+
+  python scripts/attack_cost.py --model=lenet.keras --images=images.npz --attack=bim \\
+      --preset=mnist --out=costs.npz
+
+The .npz holds cost i32[N], success bool[N] and the model's label i64[N] for each image.
+"""
+
+import cli
+from absl import flags
+
+from a2d_tf import attack_costs, attacks, data, files
+
+FLAGS = flags.FLAGS
+cli.define_model_flags()
+flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
+flags.DEFINE_string("attack", None, "bim, bim2 or jsma.", required=True)
+flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
+flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 128, "Images under attack at once.", lower_bound=1)
+flags.DEFINE_string("out", None, "The .npz file to write.", required=True)
+
+
+def main() -> None:
+    attack = attacks.preset(FLAGS.attack, FLAGS.preset)
+    classifier = cli.load_classifier()
+    images = data.load_images(FLAGS.images, classifier).images[:FLAGS.limit]
+    with cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(images)) as advance:
+        table = attack_costs(
+            classifier, images, {FLAGS.attack: attack},
+            batch_size=FLAGS.batch_size, on_finished=advance,
+        )
+    files.save_npz(
+        FLAGS.out,
+        cost=table.costs[:, 0],
+        success=table.success[:, 0],
+        label=table.labels,
+        provenance=files.provenance(FLAGS.model, attack=repr(attack)),
+    )
+    print(f"{FLAGS.out}: {len(images)} images, {table.success.mean():.1%} within the cap")
+
+
+if __name__ == "__main__":
+    cli.run(main)

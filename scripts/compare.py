@@ -1,0 +1,57 @@
+"""Compares A2D with KD and LID: the AUROC table of the paper's Table 2, a report and plots.
+
+  python scripts/compare.py --dataset=digits --workdir=runs/digits
+
+Started again with the same --workdir, it redoes nothing that is finished.
+"""
+
+import os
+
+import cli
+from absl import flags
+from rich.console import Console
+
+import baselines
+from a2d_tf import report
+from a2d_tf.attacks import REGISTRY
+from a2d_tf.experiments import comparison, outputs
+from a2d_tf.threats import PRESETS
+
+FLAGS = flags.FLAGS
+DATASETS = list(comparison.DEFAULT_MODELS)
+DIGITS_LIMIT, LIMIT = 100, 1000
+flags.DEFINE_enum("dataset", "digits", DATASETS, "Images; digits need no download.")
+flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
+flags.DEFINE_string("workdir", None, "Where stages and results go; runs/DATASET by default.")
+flags.DEFINE_string("model", None, "A trained .keras, .h5 or SavedModel; none trains one.")
+flags.DEFINE_integer("limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.")
+flags.DEFINE_list("threats", list(PRESETS["mnist"]), "What crafts the adversarial inputs.")
+flags.DEFINE_list("defences", list(REGISTRY), "Attacks whose cost is counted.")
+flags.DEFINE_list("baselines", list(baselines.REGISTRY), "Detectors to compare with.")
+flags.DEFINE_integer("seed", 0, "Of the choice of images, training and baselines.")
+
+
+def main() -> None:
+    workdir = FLAGS.workdir or os.path.join("runs", FLAGS.dataset)
+    results = comparison.run(
+        comparison.Comparison(
+            dataset=FLAGS.dataset,
+            limit=FLAGS.limit or (DIGITS_LIMIT if FLAGS.dataset == "digits" else LIMIT),
+            threats=FLAGS.threats,
+            defences=FLAGS.defences,
+            seed=FLAGS.seed,
+        ),
+        workdir,
+        baselines.chosen(FLAGS.baselines),
+        data_dir=FLAGS.data_dir,
+        model=FLAGS.model,
+        progress=cli.TerminalProgress(),
+    )
+    console = Console()
+    console.width = max(console.width, 100)  # narrower, the numbers would fold
+    console.print(report.table(results))
+    console.print(f"Report: {os.path.join(workdir, outputs.REPORT)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,38 @@
+"""Crafts adversarial versions of a dataset's correctly classified test images.
+
+  python scripts/craft.py --model=lenet.keras --dataset=mnist --threat=fgsm --out=fgsm.npz
+
+The .npz holds images f32[N,H,W,C], their true labels i64[N], their index in the test set i64[N]
+and success bool[N]: whether the model's label is no longer the true one.
+"""
+
+import cli
+from absl import flags
+
+from a2d_tf import data, files, threats
+
+FLAGS = flags.FLAGS
+cli.define_model_flags()
+flags.DEFINE_enum("dataset", "digits", list(data.DATASETS), "Where the images come from.")
+flags.DEFINE_string("data_dir", None, "Folder with mnist.npz, cifar10.npz or image folders.")
+flags.DEFINE_string("threat", None, "What crafts: fgsm or bim-a.", required=True)
+flags.DEFINE_enum("preset", "mnist", list(threats.PRESETS), "Whose published settings.")
+flags.DEFINE_integer("limit", 1000, "Images at most.", lower_bound=1)
+flags.DEFINE_string("out", None, "The .npz file to write.", required=True)
+
+
+def main() -> None:
+    threat = threats.preset(FLAGS.threat, FLAGS.preset)
+    dataset = data.load_dataset(FLAGS.dataset, FLAGS.data_dir)
+    classifier = cli.load_classifier()
+    with cli.TerminalProgress().stage(f"craft {FLAGS.threat}", FLAGS.limit) as advance:
+        crafted = threats.craft_test_images(threat, classifier, dataset, FLAGS.limit)
+        advance(FLAGS.limit)
+    files.save_npz(FLAGS.out, **crafted, provenance=files.provenance(
+        FLAGS.model, threat=repr(threat), dataset=FLAGS.dataset,
+    ))
+    print(f"{FLAGS.out}: {len(crafted['images'])} images, {crafted['success'].mean():.1%} succeed")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,44 @@
+"""Fits a detector to a model and saves both in a folder.
+
+  python scripts/fit_detector.py --model=lenet.keras --images=benign.npz --attacks=bim,jsma \\
+      --preset=mnist --detector=zscore --fpr=0.05 --out=detector
+
+With --fpr, half of the benign images calibrate the threshold and take no part in the fit;
+without, the published threshold holds.
+"""
+
+import cli
+from absl import flags
+
+from a2d_tf import A2D, attacks, data, detectors, pipeline
+
+FLAGS = flags.FLAGS
+cli.define_model_flags()
+flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
+flags.DEFINE_string("adversarial", None, "Adversarial images: .npz or folder, for knn.")
+flags.DEFINE_list("attacks", ["bim"], "Attacks whose cost is counted.")
+flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
+flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges the costs.")
+flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
+flags.DEFINE_string("out", None, "The folder to write.", required=True)
+
+
+def main() -> None:
+    pipeline.check_free(FLAGS.out)
+    cost_attacks = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+    classifier = cli.load_classifier()
+    benign = data.load_images(FLAGS.images, classifier).images
+    adversarial = None
+    if FLAGS.adversarial:
+        adversarial = data.load_images(FLAGS.adversarial, classifier).images
+    total = len(cost_attacks) * (len(benign) + (0 if adversarial is None else len(adversarial)))
+    with cli.TerminalProgress().stage("attack costs", total) as advance:
+        detector = detectors.REGISTRY[FLAGS.detector]()
+        a2d = A2D(classifier, cost_attacks, detector, on_finished=advance)
+        a2d.fit_and_calibrate(benign, adversarial, FLAGS.fpr)
+    a2d.save(FLAGS.out)
+    print(f"{FLAGS.out}: flags an input whose score exceeds {detector.threshold:.4f}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,33 @@
+"""Trains one of the paper's classifiers.
+
+  python scripts/train.py --dataset=mnist --model=lenet --epochs=12 --out=lenet.keras
+"""
+
+import cli
+from absl import flags
+
+from a2d_tf import Classifier, data, models
+
+FLAGS = flags.FLAGS
+flags.DEFINE_enum("dataset", "digits", ["digits", "mnist", "cifar10"], "Training images.")
+flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
+flags.DEFINE_enum("model", "lenet", list(models.MODELS), "Architecture.")
+flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "Of weights, image order and dropout.")
+flags.DEFINE_string("out", None, "The .keras file to write.", required=True)
+flags.register_validator("out", lambda path: path.endswith(".keras"), "must end in .keras")
+
+
+def main() -> None:
+    dataset = data.load_dataset(FLAGS.dataset, FLAGS.data_dir)
+    with cli.TerminalProgress().stage(f"train {FLAGS.model}", FLAGS.epochs) as advance:
+        model = models.train(
+            FLAGS.model, dataset, FLAGS.epochs, seed=FLAGS.seed, on_epoch=advance
+        )
+    models.save(model, FLAGS.out)
+    accuracy = (Classifier(model).predict(dataset.x_test) == dataset.y_test).mean()
+    print(f"{FLAGS.out}: test accuracy {accuracy:.4f}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

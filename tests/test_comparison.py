@@ -1,0 +1,143 @@
+"""A comparison from end to end: its figures, its files, and how it resumes."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from matplotlib import image
+
+from a2d_tf.data import load_dataset
+
+COMPARE = Path(__file__).parent.parent / "scripts" / "compare.py"
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small classifier of the bundled digits at 28x28."""
+    keras.utils.set_random_seed(0)
+    digits = load_dataset("digits")
+    network = keras.Sequential([
+        keras.Input((28, 28, 1)),
+        keras.layers.AveragePooling2D(2),
+        keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(32, activation="relu"),
+        keras.layers.Dropout(0.2),
+        keras.layers.Dense(10, activation="softmax"),
+    ])
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.fit(digits.x_train, digits.y_train, epochs=40, batch_size=32, verbose=0)
+    path = tmp_path_factory.mktemp("model") / "small.keras"
+    network.save(path)
+    return path
+
+
+def command(model: Path, workdir: Path, *flags: str) -> list[str]:
+    return [
+        sys.executable, str(COMPARE), f"--model={model}", f"--workdir={workdir}", "--limit=40",
+        "--defences=bim,jsma", *flags,
+    ]
+
+
+def stages(workdir: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (workdir / "stages").glob("*.npz")}
+
+
+@pytest.fixture(scope="module")
+def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The working folder and the output of a run that was killed on its way and resumed."""
+    workdir = tmp_path_factory.mktemp("run")
+    with subprocess.Popen(
+        command(small_model, workdir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while len(stages(workdir)) < 4 and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    killed_with = stages(workdir)
+    assert len(killed_with) >= 4 and not (workdir / "results.json").exists()
+    done = subprocess.run(
+        command(small_model, workdir), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert stages(workdir).items() >= killed_with.items()  # none of them was written again
+    assert "done in" in done.stderr
+    return workdir, done.stdout
+
+
+def test_results(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["splits"] == {"fit": 20, "calibration": 100, "test": 40}
+    assert list(results["cells"]) == ["fgsm", "bim-a"]
+    columns = ["bim", "jsma", "ensemble_zscore", "ensemble_knn", "kd", "lid"]
+    assert list(results["columns"]) == columns and results["baselines"] == ["kd", "lid"]
+    for row in results["cells"].values():
+        assert list(row) == columns
+        for cell in row.values():
+            lower, upper = cell["auroc_ci95"]
+            assert 0 <= lower <= cell["auroc"] <= upper <= 1 and lower < 1
+    assert results["cells"]["bim-a"]["bim"]["auroc"] > 0.8
+    assert list(results["unseen"]["fgsm"]) == ["ensemble_knn", "kd", "lid"]
+    medians = {kind: costs["bim"]["median"] for kind, costs in results["costs"].items()}
+    assert medians["bim-a"] < medians["benign"]
+    assert 0 < results["threats"]["fgsm"]["success_rate"] <= 1
+    assert set(results["false_positive_rate"]["kd"]) == {"0.01", "0.05", "0.1"}
+
+
+def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -> None:
+    workdir, printed = finished
+    auroc = json.loads((workdir / "results.json").read_text())["cells"]["bim-a"]["bim"]["auroc"]
+    assert f"{auroc:.4f}" in printed and "fgsm" in printed
+    assert f"Report: {workdir / 'report.md'}" in printed
+
+
+def test_the_report_and_its_pictures(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    pictures = re.findall(r"!\[.*?\]\(<?(.*?)>?\)", (workdir / "report.md").read_text())
+    assert pictures == ["roc-fgsm.png", "roc-bim-a.png", "costs.png", "examples.png"]
+    for picture in pictures:
+        assert np.ptp(image.imread(workdir / picture)) > 0
+
+
+def test_a_finished_run_is_not_redone(finished: tuple[Path, str], small_model: Path) -> None:
+    workdir, _ = finished
+    before, results = stages(workdir), (workdir / "results.json").read_bytes()
+    done = subprocess.run(
+        command(small_model, workdir), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "done in" not in done.stderr, done.stderr
+    assert stages(workdir) == before
+    assert (workdir / "results.json").read_bytes() == results
+
+
+@pytest.mark.parametrize("change", ["seed", "model"])
+def test_changes_do_not_reuse_stale_stages(
+    change: str, finished: tuple[Path, str], small_model: Path, tmp_path: Path
+) -> None:
+    workdir, _ = finished
+    before = stages(workdir)
+    model, flags = small_model, ["--baselines=", "--threats=fgsm", "--defences=bim"]
+    if change == "seed":
+        flags.append("--seed=1")
+    else:
+        other = keras.saving.load_model(small_model)
+        other.layers[-1].bias.assign_add(np.linspace(0, 0.01, 10))
+        model = tmp_path / small_model.name
+        other.save(model)
+    done = subprocess.run(
+        command(model, workdir, *flags), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    made = {name.rsplit("-", 1)[0] for name in stages(workdir).keys() - before.keys()}
+    # Predictions depend on the model alone.
+    predictions = {"predictions"} if change == "model" else set()
+    costs = {f"cost-bim-{k}" for k in ("benign-fit", "benign-calibration", "benign-test",
+                                       "fgsm-fit", "fgsm-test")}
+    assert made == {"craft-fgsm-fit", "craft-fgsm-test"} | costs | predictions

@@ -1,0 +1,104 @@
+"""LID: the estimate on points of known dimension, and on awkward ones."""
+
+import keras
+import numpy as np
+import pytest
+
+from a2d_tf.classifier import Classifier
+from a2d_tf.errors import InvalidInputError
+from baselines import LID, lid
+from baselines.distances import COINCIDENT, distances
+
+
+def test_estimate_by_hand():
+    # Nearest three at 1, 2 and 4: the mean of log(4 / r) is (log 4 + log 2 + 0) / 3 = log 2.
+    inverse = lid.inverse_lid(np.array([[9.0, 4, 1, 2, 8]]), 3)
+    np.testing.assert_allclose(inverse, [np.log(2)])
+    np.testing.assert_allclose(lid.inverse_lid(np.array([[4.0, 1, 2]]), 99), [np.log(2)])
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 5])
+def test_estimate_is_the_dimension_of_a_ball_wherever_it_is_embedded(dimension):
+    rng = np.random.default_rng(dimension)
+    directions = rng.normal(size=(20_000, dimension))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    ball = directions * rng.random((20_000, 1)) ** (1 / dimension)
+    embedded = ball @ np.linalg.qr(rng.normal(size=(12, dimension)))[0].T
+    inverse = lid.inverse_lid(distances(np.zeros((1, 12)), embedded), 500)
+    np.testing.assert_allclose(1 / inverse, [dimension], rtol=0.15)
+
+
+def test_distances_are_accurate_and_zero_for_duplicates():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(30, 1000)).astype(np.float32)
+    queries = np.concatenate([points[:3], points[3:6] * (1 + 1e-3)]).astype(np.float64)
+    found = distances(queries, points)
+    wanted = np.linalg.norm(queries[:, None] - points[None], axis=2)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(found[[0, 1, 2], [0, 1, 2]], 0)
+    np.testing.assert_array_equal(distances(np.zeros((2, 3)), np.zeros((4, 3))), 0)
+
+
+@pytest.mark.parametrize("row, inverse", [
+    ([0.0, 0, 0], -np.log(COINCIDENT)),
+    ([0.0, 5, 5], -np.log(COINCIDENT) / 3),
+    ([5.0, 5, 5], 0),
+])
+def test_zero_and_equal_distances_have_an_answer(row, inverse):
+    np.testing.assert_allclose(lid.inverse_lid(np.array([row]), 3), [inverse])
+    assert lid._combined(np.array([[[0.0]]])) == lid.MAX_LID
+
+
+def test_estimates_are_combined_by_their_harmonic_mean():
+    combined = lid._combined(np.array([[[1 / 2], [1 / 4]]]))
+    np.testing.assert_allclose(combined, [[8 / 3]])
+
+
+def test_minibatches_are_disjoint_and_one_more_than_used():
+    chosen = lid._minibatches(1000, 100, seed=0)
+    assert len(chosen) == lid.MINIBATCHES + 1
+    assert len(np.unique(np.concatenate(chosen))) == 600
+    assert [len(rows) for rows in lid._minibatches(5, 2, seed=0)] == [2, 2]
+
+
+def identity_lid(**settings):
+    """LID whose one layer hands on the pixels."""
+    model = keras.Sequential([keras.layers.Input((1, 1, 3)), keras.layers.Flatten()])
+    return LID(Classifier(model, (-100, 100)), **settings)
+
+
+def test_no_image_of_the_fit_is_measured_against_its_own_minibatch():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(40, 1, 1, 3)).astype(np.float32)
+    detector = identity_lid(neighbours=3, minibatch=10)
+    features = detector._fit_features(images, images, images)
+    members = lid._minibatches(40, 10, seed=0)
+    assert len(members) == 4
+    flat = images.reshape(40, 3).astype(np.float64)
+    for own, rows in enumerate(members):
+        inverse = np.mean([
+            lid.inverse_lid(distances(flat[rows], flat[others]), 3)
+            for index, others in enumerate(members) if index != own
+        ], axis=0)
+        for kind in features:
+            np.testing.assert_allclose(kind[rows, 0], 1 / inverse, rtol=1e-6)
+
+
+def test_other_images_are_measured_against_as_many_minibatches_as_those_of_the_fit():
+    images = np.random.default_rng(0).normal(size=(40, 1, 1, 3)).astype(np.float32)
+    detector = identity_lid(neighbours=3, minibatch=10)
+    fitted = detector._fit_features(images, images, images)[0]
+    last = lid._minibatches(40, 10, seed=0)[-1]
+    np.testing.assert_allclose(detector._features(images)[last], fitted[last], rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"neighbours": 1}, {"minibatch": 1}])
+def test_unusable_settings_are_refused(settings):
+    with pytest.raises(InvalidInputError, match="at least 2"):
+        identity_lid(**settings)
+
+
+def test_too_few_benign_images_are_refused():
+    images = np.zeros((3, 1, 1, 3), np.float32)
+    with pytest.raises(InvalidInputError, match="at least 4 benign"):
+        identity_lid().fit(images, images)

@@ -1,0 +1,147 @@
+"""The scripts from end to end, as a user runs them."""
+
+import csv
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from a2d_tf import Classifier
+from a2d_tf.attacks import preset
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def run(script: str, *flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, SCRIPTS / f"{script}.py", *flags],
+        cwd=cwd, capture_output=True, text=True, check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, model: keras.Model, benign: np.ndarray
+) -> Path:
+    """A folder with a model and its benign images."""
+    path = tmp_path_factory.mktemp("scripts")
+    model.save(path / "model.keras")
+    np.savez(path / "benign.npz", images=benign[:120])
+    np.savez(path / "bytes.npz", images=np.round(255 * benign[:10]).astype(np.uint8))
+    return path
+
+
+def test_fit_and_detect(folder: Path) -> None:
+    fitted = run("fit_detector", "--model=model.keras", "--images=benign.npz",
+                 "--attacks=bim,jsma", "--fpr=0.1", "--out=detector", cwd=folder)
+    assert fitted.returncode == 0, fitted.stderr
+    (folder / "model.keras").rename(folder / "renamed.keras")  # the detector has its own
+    judged = run("detect", "--detector=detector", "--images=bytes.npz", "--out=out/verdicts.csv",
+                 cwd=folder)
+    (folder / "renamed.keras").rename(folder / "model.keras")
+    assert judged.returncode == 0, judged.stderr
+    assert "jsma cost" not in judged.stdout and "attack costs: done" in judged.stderr
+    with open(folder / "out" / "verdicts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["image", "label", "score", "is_adversarial", "cost_bim", "cost_jsma"]
+    assert [row["image"] for row in rows] == [str(index) for index in range(10)]
+    assert sum(int(row["is_adversarial"]) for row in rows) <= 4
+
+
+def test_attack_cost(folder: Path, classifier: Classifier, benign: np.ndarray) -> None:
+    done = run("attack_cost", "--model=model.keras", "--images=benign.npz", "--attack=jsma",
+               "--preset=mnist", "--limit=15", "--out=costs.npz", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "costs.npz") as stored:
+        expected = preset("jsma", "mnist").run(classifier, benign[:15])
+        np.testing.assert_array_equal(stored["cost"], expected.cost)
+        np.testing.assert_array_equal(stored["success"], expected.success)
+        np.testing.assert_array_equal(stored["label"], classifier.predict(benign[:15]))
+        provenance = json.loads(str(stored["provenance"]))
+    assert provenance["settings"]["attack"] == repr(preset("jsma", "mnist"))
+    assert len(provenance["model_sha256"]) == 64 and "tensorflow" in provenance["versions"]
+
+
+def test_train_craft_and_benchmark(tmp_path: Path) -> None:
+    trained = run("train", "--dataset=digits", "--epochs=2", "--out=lenet.keras", cwd=tmp_path)
+    assert trained.returncode == 0 and "test accuracy 0.8" in trained.stdout, trained
+    crafted = run("craft", "--model=lenet.keras", "--threat=bim-a", "--limit=30",
+                  "--out=bim-a.npz", cwd=tmp_path)
+    assert crafted.returncode == 0, crafted.stderr
+    with np.load(tmp_path / "bim-a.npz") as stored:
+        assert stored["images"].shape == (30, 28, 28, 1)
+        labels = Classifier.load(tmp_path / "lenet.keras").predict(stored["images"])
+        np.testing.assert_array_equal(labels != stored["labels"], stored["success"])
+        assert (np.diff(stored["index"]) > 0).all()
+    timed = run("benchmark", "--model=lenet.keras", "--images=bim-a.npz", "--attacks=bim",
+                "--out=benchmark.json", cwd=tmp_path)
+    assert timed.returncode == 0, timed.stderr
+    measured = json.loads((tmp_path / "benchmark.json").read_text())["attacks"]["bim"]
+    assert measured["ratio"] > 0 and measured["images"] == 30
+
+
+def save_broken_inputs(folder: Path) -> None:
+    images = np.zeros((3, 8, 8, 1), np.float32)
+    np.savez(folder / "keys.npz", pictures=images)
+    np.savez(folder / "nan.npz", images=images * np.nan)
+    np.savez(folder / "range.npz", images=images + 2)
+    np.savez(folder / "shape.npz", images=np.zeros((3, 5, 5, 1), np.float32))
+    np.savez(folder / "none.npz", images=images[:0])
+    np.savez(folder / "few.npz", images=images)
+    (folder / "notes").mkdir(exist_ok=True)
+    dead = keras.Sequential([
+        keras.Input((8, 8, 1)), keras.layers.Flatten(),
+        keras.layers.Dense(3, kernel_initializer="zeros"),
+    ])
+    dead.save(folder / "dead.keras")
+
+
+COST = ("attack_cost", "--model=model.keras", "--attack=bim", "--images=few.npz")
+FIT = ("fit_detector", "--model=model.keras", "--images=few.npz")
+BAD = {
+    "missing file": ((*COST, "--images=missing.npz"), "expected a file at missing.npz"),
+    "no images key": ((*COST, "--images=keys.npz"), "to hold 'images'"),
+    "NaN": ((*COST, "--images=nan.npz"), "NaN or infinity in 3 of 3"),
+    "out of bounds": ((*COST, "--images=range.npz"), "expected pixels in [0, 1]"),
+    "wrong shape": ((*COST, "--images=shape.npz"), "shape [N, 8, 8, 1], got [3, 5, 5, 1]"),
+    "zero images": ((*COST, "--images=none.npz"), "at least one image"),
+    "zero gradients": ((*COST, "--model=dead.keras"), "exactly zero on 3 of 3"),
+    "no model": ((*COST, "--model=nothing.keras"), "expected a model at nothing.keras"),
+    "unknown attack": ((*COST, "--attack=dba2"), "expected an attack out of bim, bim2, jsma"),
+    "unknown flag": ((*COST, "--colour=red"), "colour"),
+    "bounds": ((*COST, "--bounds=zero,one"), "expected --bounds=lower,upper"),
+    "no detector": (("detect", "--detector=notes", "--images=few.npz"), "a detector folder"),
+    "too few to fit": (FIT, "at least 10 benign images"),
+    "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),
+    "K-NN without adversarial images": ((*FIT, "--detector=knn"), "and 0 adversarial"),
+    "unknown threat": (("compare", "--threats=zap"), "expected a threat out of fgsm, bim-a"),
+    "unknown baseline": (("compare", "--baselines=zap"), "expected a baseline out of kd, lid"),
+}
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(folder: Path) -> None:
+    save_broken_inputs(folder)
+    before = sorted(folder.rglob("*"))
+
+    def attempt(name: str) -> str:
+        (script, *flags), message = BAD[name]
+        out = [f"--workdir=out-{script}"] if script == "compare" else ["--out=out.npz"]
+        done = run(script, *flags, *out, cwd=folder)
+        lines = done.stderr.strip().splitlines()
+        problem = done.returncode != 1 or message not in done.stderr or len(lines) != 1
+        return f"{name}: exit {done.returncode}: {done.stderr}" if problem else ""
+
+    with ThreadPoolExecutor(2) as pool:
+        problems = [problem for problem in pool.map(attempt, BAD) if problem]
+    assert not problems, "\n".join(problems)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_help(folder: Path) -> None:
+    done = run("compare", "--help", cwd=folder)
+    assert "Table 2" in done.stdout and "--workdir" in done.stdout
