@@ -16,6 +16,7 @@ Results = Mapping[str, Any]
 Cell = Mapping[str, Any]
 Row = Mapping[str, Cell]
 
+WIDTH = 104  # characters, of the terminal table
 _DASH = "–"
 
 
@@ -34,13 +35,15 @@ def markdown(results: Results, pictures: Sequence[tuple[str, str]]) -> str:
 def table(results: Results) -> Table:
     """The AUROC table for the terminal: a row per threat, a column per detector.
 
-    A cell has two or three lines: the AUROC, its 95 % interval and, where there is one, the
-    published AUROC. Seven columns fit into 100 characters; a narrower console folds numbers.
+    The lines of a cell: the AUROC, its 95 % interval, the published AUROC where there is one, and
+    the true-positive rates in per cent at the false-positive rates of the caption. Under a
+    threat's name stands its attack success rate. Seven columns fit into `WIDTH` characters; a
+    narrower console folds numbers.
     """
     rows: Mapping[str, Row] = results["cells"]
     columns = _columns(results, rows)
     grid = Table(
-        title=f"AUROC on {results['dataset']}", caption="bold: highest of the row",
+        title=f"AUROC on {results['dataset']}", caption=_caption(rows),
         box=box.SIMPLE_HEAD, show_edge=False, show_lines=True, padding=(0, 1, 0, 0),
     )
     grid.add_column("threat", overflow="fold")
@@ -49,18 +52,29 @@ def table(results: Results) -> Table:
         heading = name if len(name) <= 11 else name.replace("_", "_\n")
         grid.add_column(heading, justify="right", overflow="fold")
     for threat, row in rows.items():
-        labels = ["95 % CI"] + ["paper"] * any(_published(cell) for cell in row.values())
+        paper = any(_published(cell) for cell in row.values())
+        success = f"ASR {100 * results['threats'][threat]['success_rate']:.0f} %"
+        labels = ["95 % CI", *["paper"] * paper, "TPR %", success]
         head = Text.assemble(threat, *((f"\n{label}", "dim") for label in labels))
         best = _best(row)
-        grid.add_row(head, *(_terminal_cell(row.get(name), name in best) for name in columns))
+        cells = (_terminal_cell(row.get(name), name in best, paper) for name in columns)
+        grid.add_row(head, *cells)
     return grid
 
 
-def _terminal_cell(cell: Cell | None, best: bool) -> Text:
+def _caption(rows: Mapping[str, Row]) -> str:
+    rates = {rate for row in rows.values() for cell in row.values() for rate in cell["tpr_at_fpr"]}
+    asked = ", ".join(f"{100 * float(rate):g}" for rate in sorted(rates, key=float))
+    return f"bold: highest of the row; TPR at {asked} % FPR; ASR: share that fooled the model"
+
+
+def _terminal_cell(cell: Cell | None, best: bool, paper: bool) -> Text:
     if cell is None:
         return Text(_DASH)
     lower, upper = cell["auroc_ci95"]
-    lines = [f"{lower:.3f}–{upper:.3f}"] + [_published(cell)] * bool(_published(cell))
+    rates = sorted(cell["tpr_at_fpr"], key=float)
+    tpr = "/".join(f"{100 * cell['tpr_at_fpr'][rate]:.0f}" for rate in rates)
+    lines = [f"{lower:.3f}–{upper:.3f}", *[_published(cell) or _DASH] * paper, tpr]
     value = (f"{cell['auroc']:.4f}", "bold" if best else "")
     return Text.assemble(value, *((f"\n{line}", "dim") for line in lines))
 
@@ -95,12 +109,13 @@ def _percent(share: float | str) -> str:
 
 def _summary(results: Results) -> str:
     model, dataset = results["model"], results["dataset"]
+    chosen = "drawn at random" if results["shuffle"] else "the first that the model gets right"
     splits = ", ".join(f"{count} {name}" for name, count in results["splits"].items())
     return (
         f"# Attack as Defense on {dataset}\n\n"
         f"Model `{model['name']}`, test accuracy {model['test_accuracy']:.4f}, on {dataset}.  \n"
-        f"At most {results['limit']} images per type of input, benign images split into {splits}; "
-        f"seed {results['seed']}."
+        f"At most {results['limit']} images per type of input, {chosen}; benign images split into "
+        f"{splits}; seed {results['seed']}."
     )
 
 

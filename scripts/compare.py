@@ -24,11 +24,14 @@ flags.DEFINE_enum("dataset", "digits", DATASETS, "Images; digits need no downloa
 flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
 flags.DEFINE_string("workdir", None, "Where stages and results go; runs/DATASET by default.")
 flags.DEFINE_string("model", None, "A trained .keras, .h5 or SavedModel; none trains one.")
-flags.DEFINE_integer("limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.")
+flags.DEFINE_integer(
+    "limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.", lower_bound=1
+)
 flags.DEFINE_list("threats", list(PRESETS["mnist"]), "What crafts the adversarial inputs.")
 flags.DEFINE_list("defences", list(REGISTRY), "Attacks whose cost is counted.")
 flags.DEFINE_list("baselines", list(baselines.REGISTRY), "Detectors to compare with.")
-flags.DEFINE_integer("seed", 0, "Of the choice of images, training and baselines.")
+flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
+flags.DEFINE_integer("seed", 0, "Of the drawing, the training and the baselines.")
 
 
 def main() -> None:
@@ -39,6 +42,7 @@ def main() -> None:
             limit=FLAGS.limit or (DIGITS_LIMIT if FLAGS.dataset == "digits" else LIMIT),
             threats=FLAGS.threats,
             defences=FLAGS.defences,
+            shuffle=FLAGS.shuffle,
             seed=FLAGS.seed,
         ),
         workdir,
@@ -48,7 +52,7 @@ def main() -> None:
         progress=cli.TerminalProgress(),
     )
     console = Console()
-    console.width = max(console.width, 100)  # narrower, the numbers would fold
+    console.width = max(console.width, report.WIDTH)
     console.print(report.table(results))
     console.print(f"Report: {os.path.join(workdir, outputs.REPORT)}", soft_wrap=True)
 

@@ -1,8 +1,5 @@
 """What the baselines share, and what every one of them must do."""
 
-import os
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -178,12 +175,9 @@ def test_activations_are_those_of_the_non_linear_layers_and_the_output():
     )
 
 
-def test_lid_and_kd_on_mnist_reach_the_published_figures():
-    shared = Path(os.environ.get("A2D_SHARED", "nowhere"))
-    if not shared.is_dir():
-        pytest.skip("A2D_SHARED names no folder with the trained MNIST classifier")
-    classifier = Classifier.load(shared / "models" / "lenet_mnist.keras")
-    with np.load(shared / "data" / "mnist.npz") as data:
+def test_lid_and_kd_on_mnist_reach_the_published_figures(shared):
+    classifier = Classifier.load(shared("models/lenet_mnist.keras"))
+    with np.load(shared("data/mnist.npz")) as data:
         train = data["x_train"][:3000, ..., None].astype(np.float32) / 255
         labels = data["y_train"][:3000]
         test = data["x_test"][:800, ..., None].astype(np.float32) / 255

@@ -117,15 +117,15 @@ def test_a_finished_run_is_not_redone(finished: tuple[Path, str], small_model: P
     assert (workdir / "results.json").read_bytes() == results
 
 
-@pytest.mark.parametrize("change", ["seed", "model"])
+@pytest.mark.parametrize("change", ["images", "model"])
 def test_changes_do_not_reuse_stale_stages(
     change: str, finished: tuple[Path, str], small_model: Path, tmp_path: Path
 ) -> None:
     workdir, _ = finished
     before = stages(workdir)
     model, flags = small_model, ["--baselines=", "--threats=fgsm", "--defences=bim"]
-    if change == "seed":
-        flags.append("--seed=1")
+    if change == "images":
+        flags += ["--shuffle", "--seed=1"]
     else:
         other = keras.saving.load_model(small_model)
         other.layers[-1].bias.assign_add(np.linspace(0, 0.01, 10))

@@ -25,7 +25,7 @@ def cell(auroc: float, published: float | None = None) -> dict[str, Any]:
 @pytest.fixture
 def results() -> dict[str, Any]:
     values = {
-        "dataset": "mnist", "limit": 1000, "seed": 7,
+        "dataset": "mnist", "limit": 1000, "shuffle": False, "seed": 7,
         "model": {"name": "lenet.keras", "sha256": "c0ffee", "test_accuracy": 0.9902},
         "settings": {
             "attacks": {"bim": "BIM(eps=0.3)", "bim2": "BIM2()", "jsma": "JSMA()", "dba": "DBA()"},
@@ -67,7 +67,7 @@ def grid(text: str, heading: str) -> dict[tuple[str, str], str]:
 
 
 def terminal(results: dict[str, Any]) -> str:
-    console = Console(width=100, force_terminal=True, color_system="standard")
+    console = Console(width=report.WIDTH, force_terminal=True, color_system="standard")
     with console.capture() as capture:
         console.print(report.table(results))
     return capture.get()
@@ -79,8 +79,8 @@ def plain_lines(shown: str) -> list[str]:
 
 def test_summary(results: dict[str, Any]) -> None:
     head = report.markdown(results, []).split("## ")[0]
-    for fact in ("mnist", "`lenet.keras`", "0.9902", "1000 images", "500 fit", "400 calibration",
-                 "900 test", "seed 7"):
+    for fact in ("mnist", "`lenet.keras`", "0.9902", "1000 images", "the first that", "500 fit",
+                 "400 calibration", "900 test", "seed 7"):
         assert fact in head
 
 
@@ -155,6 +155,7 @@ def test_missing_cells_are_dashes(results: dict[str, Any]) -> None:
     del results["cells"]["fgsm"]["kd"]
     results["cells"]["cw"] = {"kd": cell(0.8)}
     results["cells"]["jsma"] = {}
+    results["threats"]["jsma"] = {"crafted": 9, "success_rate": 0.0, "tested": 0}
     text = report.markdown(results, [])
     cells = grid(text, "Detection")
     assert cells["fgsm", "kd"] == cells["cw", "bim"] == cells["jsma", "kd"] == "–"
@@ -164,16 +165,18 @@ def test_missing_cells_are_dashes(results: dict[str, Any]) -> None:
     assert cw.split() == ["cw", "–", "–", "–", "–", "–", "0.8000", "–"]
 
 
-def test_terminal_table_fits_a_hundred_columns(results: dict[str, Any]) -> None:
+def test_terminal_table_fits_its_width(results: dict[str, Any]) -> None:
     for row in results["cells"].values():
         for value in row.values():
             value["published"] = 0.9922
     lines = plain_lines(terminal(results))
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= report.WIDTH
     fgsm = next(i for i, line in enumerate(lines) if line.startswith("fgsm"))
     assert lines[fgsm].split()[1:] == [f"{0.99 - 0.01 * i:.4f}" for i in range(7)]
     assert lines[fgsm + 1].split()[:5] == ["95", "%", "CI", "0.986–0.992", "0.976–0.982"]
     assert lines[fgsm + 2].split() == ["paper"] + ["0.9922"] * 7
+    assert lines[fgsm + 3].split()[:4] == ["TPR", "%", "69/79/89", "68/78/88"]
+    assert lines[fgsm + 4].split() == ["ASR", "93", "%"]
 
 
 def test_terminal_table_marks_the_best_and_leaves_out_absent_figures(
@@ -183,7 +186,9 @@ def test_terminal_table_marks_the_best_and_leaves_out_absent_figures(
     assert "\x1b[1m0.9900\x1b[0m" in shown and "\x1b[1m0.9060\x1b[0m" in shown
     assert "\x1b[1m0.9800" not in shown
     lines = plain_lines(shown)
-    assert [line.split() for line in lines if line.startswith("paper")] == [["paper", "0.9922"]]
+    assert [line.split() for line in lines if line.startswith("paper")] == [
+        ["paper", "0.9922", *["–"] * 6]
+    ]
 
 
 def test_results_are_left_as_they_were(results: dict[str, Any]) -> None:

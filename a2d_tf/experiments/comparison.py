@@ -23,6 +23,8 @@ from a2d_tf.experiments.store import Store
 from a2d_tf.progress import Progress, Silent
 
 BaselineFactory = Callable[[Classifier, Dataset, int], ImageDetector]
+FittedOn = tuple[str, ...]
+AllScores = dict[str, dict[FittedOn, Scores]]  # column -> threats it was fitted on -> scores
 # What each dataset's classifier is and how long it trains to the published accuracy.
 DEFAULT_MODELS = {"digits": ("lenet", 15), "mnist": ("lenet", 12), "cifar10": ("convnet", 40)}
 
@@ -36,13 +38,16 @@ class Comparison:
       limit: benign test images, and so many of each threat at most.
       threats: names of `threats.preset`.
       defences: names of `attacks.preset`.
-      seed: of the choice of images, the training and the baselines.
+      shuffle: whether images are drawn at random; otherwise the first ones are taken, as in the
+        paper (section 5.1).
+      seed: of the drawing, the training and the baselines.
     """
 
     dataset: str
     limit: int
     threats: Sequence[str]
     defences: Sequence[str]
+    shuffle: bool = False
     seed: int = 0
 
     @property
@@ -85,10 +90,10 @@ def run(
     store = Store(workdir / "stages")
     model = Path(model) if model else _trained(comparison, dataset, store, progress)
     classifier = Classifier.load(model)
-    model_key = files.sha256(model)
     evidence = Evidence(
-        classifier, model_key, dataset, recipes, defences,
-        limit=comparison.limit, seed=comparison.seed, store=store, progress=progress,
+        classifier, files.sha256(model), dataset, recipes, defences,
+        limit=comparison.limit, shuffle=comparison.seed if comparison.shuffle else None,
+        store=store, progress=progress,
     )
     columns: dict[str, Column] = cost_columns(evidence)
     for name, factory in baselines.items():
@@ -97,17 +102,7 @@ def run(
     scores = _all_scores(columns, list(recipes))
     seen, unseen = _seen(scores, list(recipes)), _unseen(scores, list(recipes))
     results = {
-        "dataset": comparison.dataset,
-        "limit": comparison.limit,
-        "seed": comparison.seed,
-        "model": {
-            "name": model.name, "sha256": model_key, "test_accuracy": evidence.accuracy,
-        },
-        "settings": {
-            "attacks": {name: repr(attack) for name, attack in defences.items()},
-            "threats": {name: repr(threat) for name, threat in recipes.items()},
-        },
-        "versions": files.versions(),
+        **_settings(comparison, model, evidence),
         "columns": {name: column.description for name, column in columns.items()},
         "baselines": list(baselines),
         **measurements.measure(evidence, seen, unseen, comparison.dataset),
@@ -117,8 +112,24 @@ def run(
     return results
 
 
-FittedOn = tuple[str, ...]
-AllScores = dict[str, dict[FittedOn, Scores]]
+def _settings(comparison: Comparison, model: Path, evidence: Evidence) -> dict[str, Any]:
+    """What a comparison was made with."""
+    return {
+        "dataset": comparison.dataset,
+        "limit": comparison.limit,
+        "shuffle": comparison.shuffle,
+        "seed": comparison.seed,
+        "model": {
+            "name": model.name,
+            "sha256": evidence.made_from["model"],
+            "test_accuracy": evidence.accuracy,
+        },
+        "settings": {
+            "attacks": {name: repr(attack) for name, attack in evidence.attacks.items()},
+            "threats": {name: repr(threat) for name, threat in evidence.threats.items()},
+        },
+        "versions": files.versions(),
+    }
 
 
 def _trained(

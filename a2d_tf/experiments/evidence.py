@@ -49,7 +49,8 @@ class Evidence:
       threats: the recipes for adversarial inputs, by name.
       attacks: the cost attacks, by name, in the order of the cost columns.
       limit: benign test images; fewer if the dataset does not have as many.
-      seed: of the choice of images.
+      shuffle: seed by which the images are drawn at random; None takes the first ones, as the
+        paper does (section 5.1).
       store: where results are kept.
       progress: follows the stages.
 
@@ -66,7 +67,7 @@ class Evidence:
         attacks: Mapping[str, Attack],
         *,
         limit: int,
-        seed: int,
+        shuffle: int | None,
         store: Store,
         progress: Progress,
     ):
@@ -74,7 +75,8 @@ class Evidence:
         self.threats = dict(threats)
         self.attacks = dict(attacks)
         self.made_from = {
-            "model": model_key, "dataset": dataset.fingerprint(), "limit": limit, "seed": seed,
+            "model": model_key, "dataset": dataset.fingerprint(), "limit": limit,
+            "shuffle": shuffle,
         }
         self._dataset = dataset
         self._store = store
@@ -82,16 +84,25 @@ class Evidence:
         labels = self._predictions()
         correct = labels == dataset.y_test
         self.accuracy = float(correct.mean())
-        self.splits = _split(np.flatnonzero(correct), limit, seed)
+        self.splits = _split(np.flatnonzero(correct), limit, shuffle)
 
     def inputs(self, kind: str, split: str) -> Inputs:
-        """Benign inputs, or a threat's successful adversarial ones, of a split."""
+        """Benign inputs, or a threat's successful adversarial ones, of a split.
+
+        Raises:
+          InvalidInputError: the threat never succeeded.
+        """
         index = self.splits[split]
         if kind == BENIGN:
             images = self._dataset.x_test[index]
             return Inputs(images, np.arange(len(index)), 1.0)
         crafted = self._crafted(kind, split)
         source = np.flatnonzero(crafted["success"])
+        if not len(source):
+            raise InvalidInputError(
+                f"expected {kind} to fool the classifier, got none misclassified out of "
+                f"{len(index)} images; leave that threat out or raise the limit"
+            )
         return Inputs(crafted["images"][source], source, float(crafted["success"].mean()))
 
     def costs(self, kind: str, split: str) -> NDArray[np.int32]:
@@ -136,7 +147,9 @@ class Evidence:
         return self.made_from | {"split": split, "threat": threat}
 
 
-def _split(correct: NDArray[np.intp], limit: int, seed: int) -> dict[str, NDArray[np.intp]]:
+def _split(
+    correct: NDArray[np.intp], limit: int, shuffle: int | None
+) -> dict[str, NDArray[np.intp]]:
     if limit < MIN_TEST:
         raise InvalidInputError(f"expected a limit of at least {MIN_TEST} images, got {limit}")
     fitting = (sizes for sizes in map(_sizes, range(limit, MIN_TEST - 1, -1))
@@ -147,8 +160,9 @@ def _split(correct: NDArray[np.intp], limit: int, seed: int) -> dict[str, NDArra
             f"expected at least {sum(_sizes(MIN_TEST))} correctly classified test images, "
             f"got {len(correct)}; use a better classifier or more images"
         )
-    order = np.random.default_rng(seed).permutation(correct)
-    test, fit, calibration, _ = np.split(order, np.cumsum(sizes))
+    if shuffle is not None:
+        correct = np.random.default_rng(shuffle).permutation(correct)
+    test, fit, calibration, _ = np.split(correct, np.cumsum(sizes))
     return {FIT: fit, CALIBRATION: calibration, TEST: test}
 
 
