@@ -68,8 +68,7 @@ def _forward_backward(
     """One pass of a full batch; images repeat if they do not fill it."""
     batch = tf.gather(images, tf.range(batch_size) % len(images))
 
-    @tf.function(autograph=False)
-    def gradient(batch: tf.Tensor) -> tf.Tensor:
+    def one_pass(batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
             logits = classifier(batch)
@@ -77,6 +76,7 @@ def _forward_backward(
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return tape.gradient(loss, batch)
 
+    gradient = tf.function(one_pass, autograph=False)
     gradient(batch)  # traces the graph
     return lambda: gradient(batch).numpy()
 

@@ -120,11 +120,11 @@ class Classifier:
     def logits(self, images: ArrayLike, batch_size: int = 128) -> NDArray[np.float32]:
         """Logits f32[N,K] of checked images f32[N,H,W,C], batch by batch."""
         images = self.check(images)
-        if "logits" not in self.graphs:
-            shape = (None, *images.shape[1:])
-            signature = [tf.TensorSpec(shape, tf.float32)]
-            self.graphs["logits"] = tf.function(self, input_signature=signature, autograph=False)
-        forward = self.graphs["logits"]
+        key = ("logits", images.shape[1:])
+        if key not in self.graphs:
+            signature = [tf.TensorSpec((None, *images.shape[1:]), tf.float32)]
+            self.graphs[key] = tf.function(self, input_signature=signature, autograph=False)
+        forward = self.graphs[key]
         batches = [
             forward(images[start:start + batch_size]).numpy()
             for start in range(0, len(images), batch_size)

@@ -170,7 +170,7 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> Images:
     except tf.errors.InvalidArgumentError as error:
         raise InvalidInputError(f"expected an image in {path}, got something else") from error
     resized = tf.image.resize(tf.cast(pixels, tf.float32) / 255.0, (height, width), antialias=True)
-    return np.clip(resized.numpy(), 0.0, 1.0)
+    return np.asarray(tf.clip_by_value(resized, 0.0, 1.0))
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -55,9 +55,10 @@ def _saved_model(path: Path) -> tuple[Outputs, InputShape | None]:
     output = next(iter(signature.structured_outputs))
 
     def outputs(images: tf.Tensor) -> tf.Tensor:
-        return signature(**{name: tf.cast(images, spec.dtype)})[output]
+        # Through `loaded`, which holds the variables; a signature alone lets them go.
+        serve = loaded.signatures["serving_default"]
+        return serve(**{name: tf.cast(images, spec.dtype)})[output]
 
-    outputs.saved_model = loaded  # type: ignore[attr-defined]  # keeps its variables alive
     shape = None if spec.shape.rank != 4 else tuple(spec.shape[1:])
     return outputs, shape
 
@@ -135,7 +136,7 @@ def _is_squashing_activation(operation: Any) -> bool:
 def _part(model: keras.Model, tensor: keras.KerasTensor) -> Outputs:
     """The part of the model up to one of its tensors."""
     if tensor is model.inputs[0]:
-        return tf.identity
+        return lambda images: images
     part = keras.Model(model.inputs, tensor)
     return lambda images: part(images, training=False)
 

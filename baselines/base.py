@@ -90,7 +90,8 @@ class FeatureDetector(abc.ABC):
         checked = self.classifier.check(images)
         if not len(checked):
             return np.zeros(0, np.float32)
-        return self._regression.decision_function(self._features(checked)).astype(np.float32)
+        log_odds = self._regression.decision_function(self._features(checked))
+        return np.asarray(log_odds, np.float32)
 
     def calibrate(self: Self, benign: ArrayLike, fpr: float) -> Self:
         """Sets the threshold to a wanted false-positive rate; see `calibration.threshold_at`.
@@ -133,4 +134,4 @@ def noisy(benign: Images, adversarial: Images, bounds: Bounds, seed: int) -> Ima
     axes = (1, 2, 3)
     wanted = np.sqrt(np.square(adversarial - benign).sum(axes, keepdims=True))
     norms = np.sqrt(np.square(noise).sum(axes, keepdims=True))
-    return np.clip(benign + noise * (wanted / norms), *bounds).astype(np.float32)
+    return np.asarray(np.clip(benign + noise * (wanted / norms), *bounds), np.float32)

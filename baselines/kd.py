@@ -122,7 +122,8 @@ def log_density(squares: Features, bandwidth: float, dimension: int) -> Features
     """
     count = np.isfinite(squares).sum(axis=1)
     volume = dimension * np.log(bandwidth * np.sqrt(2 * np.pi))
-    return logsumexp(squares / (-2 * bandwidth**2), axis=1) - np.log(count) - volume
+    log_sums = logsumexp(squares / (-2 * bandwidth**2), axis=1)
+    return np.asarray(log_sums - np.log(count) - volume, np.float64)
 
 
 def _checked_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.int64]:

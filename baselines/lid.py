@@ -123,12 +123,14 @@ def inverse_lid(radii: Features, neighbours: int) -> Features:
     nearest = np.partition(radii, k - 1, axis=1)[:, :k]
     farthest = nearest.max(axis=1, keepdims=True)
     ratios = np.divide(nearest, farthest, out=np.zeros_like(nearest), where=farthest > 0)
-    return -np.log(np.maximum(ratios, COINCIDENT)).mean(axis=1)
+    inverse: Features = -np.log(np.maximum(ratios, COINCIDENT)).mean(axis=1)
+    return inverse
 
 
 def _combined(inverse_lids: Features) -> Features:
     """LIDs f64[N,L] from f64[N,M,L]; at most `MAX_LID`, which stands for equal distances."""
-    return 1 / np.maximum(inverse_lids.mean(axis=1), 1 / MAX_LID)
+    lids: Features = 1 / np.maximum(inverse_lids.mean(axis=1), 1 / MAX_LID)
+    return lids
 
 
 def _minibatches(count: int, size: int, seed: int) -> list[NDArray[np.int64]]:

@@ -49,9 +49,9 @@ def trace(classifier: Classifier, function: Graph) -> Graph:
     """`function` of images f32[N,H,W,C] as one graph for every N."""
     shape = classifier.input_shape or (None, None, None)
     signature = [tf.TensorSpec((None, *shape), tf.float32)]
-    graph = tf.function(function, input_signature=signature, autograph=False)
+    graph: Any = tf.function(function, input_signature=signature, autograph=False)
     graph.get_concrete_function()  # what is unsuitable about the model shows here, not later
-    return graph
+    return lambda images: graph(images)
 
 
 def in_batches(function: Graph, images: Images, batch_size: int) -> NDArray[Any]:

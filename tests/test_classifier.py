@@ -109,6 +109,7 @@ def test_bounds_other_than_0_to_1() -> None:
 def test_a_callable_of_unknown_shape_takes_any_size() -> None:
     classifier = Classifier(lambda x: tf.reduce_mean(x, axis=(1, 2)))
     assert classifier.logits(np.ones((2, 9, 4, 3))).shape == (2, 3)
+    assert classifier.logits(np.ones((1, 5, 5, 3))).shape == (1, 3)
 
 
 @pytest.mark.parametrize("images, message", [

@@ -7,6 +7,7 @@ waiting example takes its place, so that time follows the sum of the costs and n
 batch x slowest. Rows never see one another, so neither batch nor order changes a cost.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -80,19 +81,15 @@ def _trace_segment(
     images = tf.TensorSpec((None, *shape), tf.float32)
     labels = tf.TensorSpec((None,), tf.int32)
     scalar = tf.TensorSpec((), tf.int32)
+    no_rows = _rows(attack, tf.zeros((0, *shape)), tf.zeros((0,), tf.int32), 0, 0)
     state = {
-        name: tf.TensorSpec((None, *value.shape[1:]), value.dtype)
-        for name, value in _rows(
-            attack, tf.zeros((0, *shape)), tf.zeros((0,), tf.int32), 0, 0
-        ).items()
+        name: tf.TensorSpec(_any_row_count(value), value.dtype) for name, value in no_rows.items()
     }
-
-    @tf.function(input_signature=[state, scalar, images, labels, scalar], autograph=False)
-    def segment(state, position, images, labels, batch_size):  # type: ignore[no-untyped-def]
-        return run_segment(
-            attack, classifier, state, position, images, labels, batch_size, SEGMENT_STEPS
-        )
-
+    segment: Callable[..., Any] = tf.function(
+        functools.partial(run_segment, attack, classifier, steps=SEGMENT_STEPS),
+        input_signature=[state, scalar, images, labels, scalar],
+        autograph=False,
+    )
     return segment
 
 

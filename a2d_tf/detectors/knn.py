@@ -48,10 +48,11 @@ class KNN(CostDetector):
         return np.concatenate(shares) if shares else np.zeros(0)
 
     def _share(self, costs: Costs) -> Costs:
-        distances = cdist(costs, self._fitted["costs"], "sqeuclidean")
+        distances: Costs = cdist(costs, self._fitted["costs"], "sqeuclidean")
         kinds = self._fitted["is_adversarial"].astype(np.float64)
         k = min(self.k, len(kinds))
         farthest = np.partition(distances, k - 1, axis=1)[:, k - 1:k]
         nearer, tied = distances < farthest, distances == farthest
         places = (k - nearer.sum(axis=1)) / tied.sum(axis=1)
-        return (nearer @ kinds + places * (tied @ kinds)) / k
+        adversarial: Costs = nearer @ kinds + places * (tied @ kinds)
+        return adversarial / k

@@ -70,7 +70,8 @@ def _cell(scores: Scores, threat: str, published: float | None) -> dict[str, Any
 
 def _published(dataset: str) -> dict[str, dict[str, float]]:
     text = resources.files(__package__).joinpath("published.json").read_text(encoding="utf-8")
-    return json.loads(text)["table2_env1"].get(dataset, {})
+    table: dict[str, dict[str, dict[str, float]]] = json.loads(text)["table2_env1"]
+    return table.get(dataset, {})
 
 
 def _cost_summary(evidence: Evidence, kind: str) -> dict[str, Any]:
