@@ -17,8 +17,8 @@ from a2d_tf.threats import Threat
 
 BENIGN = "benign"
 FIT, CALIBRATION, TEST = "fit", "calibration", "test"
+MIN_FIT = 20
 MIN_CALIBRATION = 100  # enough to ask for a false-positive rate of 1 %
-MIN_TEST = 20
 
 
 class Inputs(NamedTuple):
@@ -39,8 +39,8 @@ class Evidence:
     """Crafts, counts and keeps everything that the detectors of an experiment share.
 
     Only images that the classifier gets right are used, each in one split: `limit` to test on,
-    half as many to fit, a quarter (100 at least) to calibrate. An adversarial input is one that
-    is misclassified; crafted images that are not do not count as adversarial.
+    half as many (20 at least) to fit, a quarter (100 at least) to calibrate. An adversarial input
+    is one that is misclassified; crafted images that are not do not count as adversarial.
 
     Args:
       classifier: the classifier under attack.
@@ -150,15 +150,12 @@ class Evidence:
 def _split(
     correct: NDArray[np.intp], limit: int, shuffle: int | None
 ) -> dict[str, NDArray[np.intp]]:
-    if limit < MIN_TEST:
-        raise InvalidInputError(f"expected a limit of at least {MIN_TEST} images, got {limit}")
-    fitting = (sizes for sizes in map(_sizes, range(limit, MIN_TEST - 1, -1))
-               if sum(sizes) <= len(correct))
-    sizes = next(fitting, None)
+    available = (size for size in map(_sizes, range(limit, 0, -1)) if sum(size) <= len(correct))
+    sizes = next(available, None)
     if sizes is None:
         raise InvalidInputError(
-            f"expected at least {sum(_sizes(MIN_TEST))} correctly classified test images, "
-            f"got {len(correct)}; use a better classifier or more images"
+            f"expected at least {sum(_sizes(1))} correctly classified test images and a limit of "
+            f"1, got {len(correct)} and {limit}; use a better classifier or more images"
         )
     if shuffle is not None:
         correct = np.random.default_rng(shuffle).permutation(correct)
@@ -168,4 +165,4 @@ def _split(
 
 def _sizes(limit: int) -> tuple[int, int, int]:
     """Images to test, fit and calibrate on."""
-    return limit, limit // 2, max(limit // 4, MIN_CALIBRATION)
+    return limit, max(limit // 2, MIN_FIT), max(limit // 4, MIN_CALIBRATION)
