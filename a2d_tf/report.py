@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +17,9 @@ Results = Mapping[str, Any]
 Cell = Mapping[str, Any]
 Row = Mapping[str, Cell]
 
-WIDTH = 104  # characters, of the terminal table
+# Figures that not every cell has, and what they are called: the AUROC where noisy images count as
+# benign too, which is how baselines were published, and the published AUROC.
+OPTIONAL = {"auroc_noisy": "noisy", "published": "paper"}
 _DASH = "–"
 
 
@@ -35,10 +38,9 @@ def markdown(results: Results, pictures: Sequence[tuple[str, str]]) -> str:
 def table(results: Results) -> Table:
     """The AUROC table for the terminal: a row per threat, a column per detector.
 
-    The lines of a cell: the AUROC, its 95 % interval, the published AUROC where there is one, and
-    the true-positive rates in per cent at the false-positive rates of the caption. Under a
-    threat's name stands its attack success rate. Seven columns fit into `WIDTH` characters; a
-    narrower console folds numbers.
+    The lines of a cell: the AUROC, its 95 % interval, what there is of `OPTIONAL`, and the
+    true-positive rates in per cent at the false-positive rates of the caption. Under a threat's
+    name stands its attack success rate. A console narrower than `width` folds numbers.
     """
     rows: Mapping[str, Row] = results["cells"]
     columns = _columns(results, rows)
@@ -52,14 +54,21 @@ def table(results: Results) -> Table:
         heading = name if len(name) <= 11 else name.replace("_", "_\n")
         grid.add_column(heading, justify="right", overflow="fold")
     for threat, row in rows.items():
-        paper = any(_published(cell) for cell in row.values())
+        optional = [
+            key for key in OPTIONAL if any(_figure(cell, key) for cell in row.values())
+        ]
         success = f"ASR {100 * results['threats'][threat]['success_rate']:.0f} %"
-        labels = ["95 % CI", *["paper"] * paper, "TPR %", success]
+        labels = ["95 % CI", *(OPTIONAL[key] for key in optional), "TPR %", success]
         head = Text.assemble(threat, *((f"\n{label}", "dim") for label in labels))
         best = _best(row)
-        cells = (_terminal_cell(row.get(name), name in best, paper) for name in columns)
+        cells = (_terminal_cell(row.get(name), name in best, optional) for name in columns)
         grid.add_row(head, *cells)
     return grid
+
+
+def width(grid: Table) -> int:
+    """The characters that a table needs."""
+    return Console(width=1000).measure(grid).maximum
 
 
 def _caption(rows: Mapping[str, Row]) -> str:
@@ -68,20 +77,21 @@ def _caption(rows: Mapping[str, Row]) -> str:
     return f"bold: highest of the row; TPR at {asked} % FPR; ASR: share that fooled the model"
 
 
-def _terminal_cell(cell: Cell | None, best: bool, paper: bool) -> Text:
+def _terminal_cell(cell: Cell | None, best: bool, optional: Sequence[str]) -> Text:
     if cell is None:
         return Text(_DASH)
     lower, upper = cell["auroc_ci95"]
     rates = sorted(cell["tpr_at_fpr"], key=float)
     tpr = "/".join(f"{100 * cell['tpr_at_fpr'][rate]:.0f}" for rate in rates)
-    lines = [f"{lower:.3f}–{upper:.3f}", *[_published(cell) or _DASH] * paper, tpr]
+    figures = (_figure(cell, key) or _DASH for key in optional)
+    lines = [f"{lower:.3f}–{upper:.3f}", *figures, tpr]
     value = (f"{cell['auroc']:.4f}", "bold" if best else "")
     return Text.assemble(value, *((f"\n{line}", "dim") for line in lines))
 
 
-def _published(cell: Cell) -> str:
-    """The published AUROC, or an empty string."""
-    return "" if cell.get("published") is None else f"{cell['published']:.4f}"
+def _figure(cell: Cell, key: str) -> str:
+    """A figure that not every cell has, or an empty string."""
+    return "" if cell.get(key) is None else f"{cell[key]:.4f}"
 
 
 def _columns(results: Results, rows: Mapping[str, Row]) -> list[str]:
@@ -132,8 +142,9 @@ def _cells(results: Results, rows: Mapping[str, Row], show: Callable[[Cell, bool
 def _auroc_cell(cell: Cell, best: bool) -> str:
     lower, upper = cell["auroc_ci95"]
     value = f"**{cell['auroc']:.4f}**" if best else f"{cell['auroc']:.4f}"
-    published = f" (paper {_published(cell)})" if _published(cell) else ""
-    return f"{value} [{lower:.3f}, {upper:.3f}]{published}"
+    optional = [f"{label} {_figure(cell, k)}" for k, label in OPTIONAL.items() if _figure(cell, k)]
+    beside = f" ({', '.join(optional)})" if optional else ""
+    return f"{value} [{lower:.3f}, {upper:.3f}]{beside}"
 
 
 def _detection(results: Results) -> str:
@@ -144,8 +155,9 @@ def _detection(results: Results) -> str:
         "## Detection\n\n"
         "AUROC: how often a random adversarial input scores above a random benign one; 0.5 is "
         "chance, 1 is perfect. Bold is the highest of the row, brackets are the 95 % bootstrap "
-        "interval, and the paper's figure, where it has one, stands beside: it was measured on "
-        "another model and another sample.\n\n"
+        "interval. Beside them stands, for baselines, the AUROC where noisy images count as benign "
+        "too, as their authors count, and the paper's figure, measured on another model and "
+        "another sample.\n\n"
         f"{_cells(results, rows, _auroc_cell)}\n\n{verdicts}\n\nColumns:\n\n{columns}"
     )
 

@@ -14,6 +14,8 @@ Factory = Callable[[Classifier, Dataset, int], FeatureDetector]
 REGISTRY: dict[str, Factory] = {
     "kd": lambda classifier, data, seed: KD(classifier, data.x_train, data.y_train, seed=seed),
     "lid": lambda classifier, data, seed: LID(classifier, seed=seed),
+    # Stronger than published; needs 600 benign images to fit.
+    "lid5": lambda classifier, data, seed: LID(classifier, minibatches=5, seed=seed),
 }
 
 

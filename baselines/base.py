@@ -93,6 +93,18 @@ class FeatureDetector(abc.ABC):
         log_odds = self._regression.decision_function(self._features(checked))
         return np.asarray(log_odds, np.float32)
 
+    def noisy(self, benign: ArrayLike, adversarial: ArrayLike) -> Images:
+        """Benign images under noise as strong as the attack, other noise than in the fit.
+
+        Args:
+          benign, adversarial: as for `fit`.
+
+        Returns:
+          f32[N,H,W,C], see the function `noisy`.
+        """
+        pair = self.classifier.check(benign), self.classifier.check(adversarial)
+        return noisy(*pair, self.classifier.bounds, self.seed + 1)
+
     def calibrate(self: Self, benign: ArrayLike, fpr: float) -> Self:
         """Sets the threshold to a wanted false-positive rate; see `calibration.threshold_at`.
 

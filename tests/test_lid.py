@@ -55,10 +55,9 @@ def test_estimates_are_combined_by_their_harmonic_mean():
 
 
 def test_minibatches_are_disjoint_and_one_more_than_used():
-    chosen = lid._minibatches(1000, 100, seed=0)
-    assert len(chosen) == lid.MINIBATCHES + 1
+    chosen = lid._minibatches(1000, 100, 6, seed=0)
     assert len(np.unique(np.concatenate(chosen))) == 600
-    assert [len(rows) for rows in lid._minibatches(5, 2, seed=0)] == [2, 2]
+    assert [len(rows) for rows in lid._minibatches(5, 2, 6, seed=0)] == [2, 2]
 
 
 def identity_lid(**settings):
@@ -70,9 +69,9 @@ def identity_lid(**settings):
 def test_no_image_of_the_fit_is_measured_against_its_own_minibatch():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(40, 1, 1, 3)).astype(np.float32)
-    detector = identity_lid(neighbours=3, minibatch=10)
+    detector = identity_lid(neighbours=3, minibatch=10, minibatches=3)
     features = detector._fit_features(images, images, images)
-    members = lid._minibatches(40, 10, seed=0)
+    members = lid._minibatches(40, 10, 4, seed=0)
     assert len(members) == 4
     flat = images.reshape(40, 3).astype(np.float64)
     for own, rows in enumerate(members):
@@ -86,13 +85,13 @@ def test_no_image_of_the_fit_is_measured_against_its_own_minibatch():
 
 def test_other_images_are_measured_against_as_many_minibatches_as_those_of_the_fit():
     images = np.random.default_rng(0).normal(size=(40, 1, 1, 3)).astype(np.float32)
-    detector = identity_lid(neighbours=3, minibatch=10)
+    detector = identity_lid(neighbours=3, minibatch=10, minibatches=3)
     fitted = detector._fit_features(images, images, images)[0]
-    last = lid._minibatches(40, 10, seed=0)[-1]
+    last = lid._minibatches(40, 10, 4, seed=0)[-1]
     np.testing.assert_allclose(detector._features(images)[last], fitted[last], rtol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [{"neighbours": 1}, {"minibatch": 1}])
+@pytest.mark.parametrize("settings", [{"neighbours": 1}, {"minibatch": 1}, {"minibatches": 0}])
 def test_unusable_settings_are_refused(settings):
     with pytest.raises(InvalidInputError, match="at least 2"):
         identity_lid(**settings)

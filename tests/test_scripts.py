@@ -120,7 +120,7 @@ BAD = {
     "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),
     "K-NN without adversarial images": ((*FIT, "--detector=knn"), "and 0 adversarial"),
     "unknown threat": (("compare", "--threats=zap"), "expected a threat out of fgsm, bim-a"),
-    "unknown baseline": (("compare", "--baselines=zap"), "expected a baseline out of kd, lid"),
+    "unknown baseline": (("compare", "--baselines=zap"), "a baseline out of kd, lid, lid5"),
 }
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from a2d_tf.detectors import base
 from a2d_tf.detectors.base import CostDetector
 from a2d_tf.detectors.knn import KNN
+from a2d_tf.detectors.logistic import Logistic
 from a2d_tf.detectors.zscore import ZScore
 
-REGISTRY: dict[str, type[CostDetector]] = {kind.name: kind for kind in (ZScore, KNN)}
+REGISTRY: dict[str, type[CostDetector]] = {kind.name: kind for kind in (ZScore, KNN, Logistic)}
 
 
 def load(path: Path) -> CostDetector:
@@ -19,4 +20,4 @@ def load(path: Path) -> CostDetector:
     return base.load_detector(path, REGISTRY)
 
 
-__all__ = ["CostDetector", "KNN", "REGISTRY", "ZScore", "load"]
+__all__ = ["CostDetector", "KNN", "Logistic", "REGISTRY", "ZScore", "load"]

@@ -128,6 +128,15 @@ class CostDetector(abc.ABC):
             )
 
 
+def require_both(benign: int, adversarial: int, what: str) -> None:
+    """Raises InvalidInputError unless there are inputs of both kinds."""
+    if not (benign and adversarial):
+        raise InvalidInputError(
+            f"expected both benign and adversarial images to fit {what}, got "
+            f"{benign} benign and {adversarial} adversarial"
+        )
+
+
 def load_detector(path: Path, registry: dict[str, type[CostDetector]]) -> CostDetector:
     """The cost detector that `save` wrote, out of a registry of known ones.
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from a2d_tf.detectors.base import CostDetector, Costs
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.detectors.base import CostDetector, Costs, require_both
 
 ROWS_AT_ONCE = 256  # bounds the table of distances
 
@@ -33,11 +32,7 @@ class KNN(CostDetector):
         return 0.5
 
     def check_counts(self, benign: int, adversarial: int) -> None:
-        if not (benign and adversarial):
-            raise InvalidInputError(
-                "expected both benign and adversarial images to fit a K-NN, got "
-                f"{benign} benign and {adversarial} adversarial"
-            )
+        require_both(benign, adversarial, "a K-NN")
 
     def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
         return {"costs": costs, "is_adversarial": is_adversarial}

@@ -1,8 +1,8 @@
 """The columns of a comparison: every detector's scores on the same inputs.
 
 A column maps the threats that it may learn from to scores of the benign calibration and test
-images and of every threat's test images. Columns that learn from benign images alone give the
-same scores whatever the threats.
+images and of every threat's test images; baselines also score noisy ones (`noisy_kind`).
+Columns that learn from benign images alone give the same scores whatever the threats.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.detectors import KNN, CostDetector, ZScore
+from a2d_tf.detectors import KNN, CostDetector, Logistic, ZScore
 from a2d_tf.experiments.evidence import BENIGN, CALIBRATION, FIT, TEST, Evidence
 from a2d_tf.experiments.store import Store
 from a2d_tf.progress import Progress
@@ -30,6 +30,9 @@ class ImageDetector(Protocol):
 
     def score(self, images: ArrayLike) -> NDArray[np.float32]:
         """Scores f32[N]; higher = more adversarial."""
+
+    def noisy(self, benign: ArrayLike, adversarial: ArrayLike) -> NDArray[np.float32]:
+        """Benign images under noise as strong as the attack, which count as benign."""
 
 
 class Column(Protocol):
@@ -122,7 +125,7 @@ class BaselineColumn:
     def _fit_and_score(self, threats: Sequence[str]) -> Scores:
         scored = _scored(self._evidence)
         title = f"{self._name} fitted on {' and '.join(threats)}"
-        with self._progress.stage(title, 1 + len(scored)) as advance:
+        with self._progress.stage(title, len(scored) + len(self._evidence.threats) + 1) as advance:
             benign = self._evidence.inputs(BENIGN, FIT).images
             crafted = [self._evidence.inputs(threat, FIT) for threat in threats]
             self._detector.fit(
@@ -134,11 +137,19 @@ class BaselineColumn:
             for kind, where in scored.items():
                 scores[kind] = self._detector.score(self._evidence.inputs(*where).images)
                 advance(1)
+            for threat in self._evidence.threats:
+                scores[noisy_kind(threat)] = self._detector.score(self._noisy(threat))
+                advance(1)
         return scores
+
+    def _noisy(self, threat: str) -> NDArray[np.float32]:
+        """Test images under noise as strong as a threat, negatives as published."""
+        benign, crafted = (self._evidence.inputs(kind, TEST) for kind in (BENIGN, threat))
+        return self._detector.noisy(benign.images[crafted.source], crafted.images)
 
 
 def cost_columns(evidence: Evidence) -> dict[str, Column]:
-    """A Z-score per attack, and both ensembles over all attacks (paper, section 4)."""
+    """A Z-score per attack, and the ensembles over all of them (paper, section 4)."""
     attacks = list(evidence.attacks)
     columns: dict[str, Column] = {
         attack: CostColumn(
@@ -146,17 +157,26 @@ def cost_columns(evidence: Evidence) -> dict[str, Column]:
         )
         for attack in attacks
     }
-    if len(attacks) > 1:
-        columns["ensemble_zscore"] = CostColumn(
-            evidence, attacks, ZScore,
-            "Z-scores of all attacks, 2 votes for benign needed; benign images only",
-        )
-    columns["ensemble_knn" if len(attacks) > 1 else "knn"] = CostColumn(
+    columns["ensemble_zscore"] = CostColumn(
+        evidence, attacks, ZScore,
+        "Z-scores of all attacks, 2 votes for benign needed; benign images only",
+    )
+    columns["ensemble_knn"] = CostColumn(
         evidence, attacks, KNN,
         "K-NN on the costs of all attacks; benign and adversarial images",
         learns_from_threats=True,
     )
+    columns["ensemble_logistic"] = CostColumn(
+        evidence, attacks, Logistic,
+        "logistic regression on the costs of all attacks; benign and adversarial images",
+        learns_from_threats=True,
+    )
     return columns
+
+
+def noisy_kind(threat: str) -> str:
+    """The kind of benign inputs under noise as strong as a threat."""
+    return f"noisy-{threat}"
 
 
 def _scored(evidence: Evidence) -> dict[str, tuple[str, str]]:

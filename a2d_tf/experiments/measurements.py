@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from a2d_tf import metrics
 from a2d_tf.calibration import threshold_at
-from a2d_tf.experiments.columns import Scores
+from a2d_tf.experiments.columns import Scores, noisy_kind
 from a2d_tf.experiments.evidence import BENIGN, CALIBRATION, TEST, Evidence
 
 RATES = (0.01, 0.05, 0.1)
@@ -58,8 +58,12 @@ def _threat_summary(evidence: Evidence, threat: str) -> dict[str, Any]:
 
 def _cell(scores: Scores, threat: str, published: float | None) -> dict[str, Any]:
     benign, adversarial = scores[BENIGN], scores[threat]
+    noisy = scores.get(noisy_kind(threat))
     return {
         "auroc": metrics.auroc(benign, adversarial),
+        "auroc_noisy": None if noisy is None else metrics.auroc(
+            np.concatenate([benign, noisy]), adversarial
+        ),
         "auroc_ci95": list(metrics.auroc_interval(benign, adversarial)),
         "tpr_at_fpr": {
             f"{rate:g}": metrics.tpr_at_fpr(benign, adversarial, rate) for rate in RATES
