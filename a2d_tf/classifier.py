@@ -60,7 +60,7 @@ class Classifier:
         probabilities: bool | None = None,
         preflight: bool = True,
     ):
-        self.bounds = Bounds(*bounds)
+        self.bounds = Bounds(*map(float, bounds))
         if not (np.isfinite(self.bounds).all() and self.bounds.lower < self.bounds.upper):
             raise InvalidInputError(
                 f"expected bounds lower < upper, got {tuple(self.bounds)}; "
@@ -87,20 +87,24 @@ class Classifier:
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
         probabilities: bool | None = None,
+        preflight: bool = True,
     ) -> "Classifier":
         """Loads a `.keras` or `.h5` file or a SavedModel directory.
 
         Args:
           path: the file or directory.
           bounds: the valid pixel range.
-          probabilities: as for the constructor.
+          probabilities, preflight: as for the constructor.
 
         Raises:
           InvalidInputError: nothing there, or nothing that Keras or TensorFlow can load.
         """
         path = Path(path)
         model, input_shape = loading.load_model(path)
-        classifier = cls(model, bounds, input_shape=input_shape, probabilities=probabilities)
+        classifier = cls(
+            model, bounds, input_shape=input_shape, probabilities=probabilities,
+            preflight=preflight,
+        )
         classifier.path = path
         if classifier.probabilities:
             warnings.warn(

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks.base import Attack, OnFinished
 from a2d_tf.classifier import Classifier, Labels
+from a2d_tf.errors import InvalidInputError
 
 
 class CostTable(NamedTuple):
@@ -45,6 +46,8 @@ def attack_costs(
       InvalidInputError: images of the wrong shape, not finite or out of bounds.
       UnsuitableClassifierError: the classifier fails its preflight.
     """
+    if not attacks:
+        raise InvalidInputError("expected at least one attack, got none")
     checked = classifier.check(images)
     classifier.preflight(checked)
     labels = classifier.predict(checked, batch_size)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from a2d_tf import files
-from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.classifier import Bounds, Classifier, Images, Labels
 from a2d_tf.errors import InvalidInputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
@@ -22,7 +22,7 @@ IMAGENET_SIZE = 224
 
 
 class Dataset(NamedTuple):
-    """Images f32[N,H,W,C] in [0, 1] and labels i64[N], for training and for testing."""
+    """Images f32[N,H,W,C] and labels i64[N], for training and for testing."""
 
     x_train: Images
     y_train: Labels
@@ -41,7 +41,9 @@ class Dataset(NamedTuple):
         return digest.hexdigest()
 
 
-def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
+def load_dataset(
+    name: str, data_dir: str | Path | None = None, bounds: Bounds = Bounds()
+) -> Dataset:
     """A dataset by name.
 
     Args:
@@ -49,6 +51,7 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
         "imagenet" (a folder of images per class in `data_dir`, 224x224, for testing only).
       data_dir: where `mnist.npz` and `cifar10.npz` are looked for, and then in the environment
         variable A2D_DATA_DIR; where neither is given, Keras downloads them.
+      bounds: the range to which the pixels are scaled.
 
     Raises:
       InvalidInputError: an unknown name, or no such dataset there.
@@ -56,7 +59,10 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
     if name not in DATASETS:
         raise InvalidInputError(f"expected a dataset out of {', '.join(DATASETS)}, got {name!r}")
     folder = data_dir or os.environ.get("A2D_DATA_DIR")
-    return DATASETS[name](Path(folder) if folder else None)
+    dataset = DATASETS[name](Path(folder) if folder else None)
+    return dataset._replace(
+        x_train=_scaled(dataset.x_train, bounds), x_test=_scaled(dataset.x_test, bounds)
+    )
 
 
 def _digits(folder: Path | None) -> Dataset:
@@ -80,9 +86,15 @@ def _cifar10(folder: Path | None) -> Dataset:
 
 def _from_arrays(name: str, folder: Path | None, download: Callable[[], Any]) -> Dataset:
     if folder:
-        keys = ("x_train", "y_train", "x_test", "y_test")
-        arrays = files.load_npz(folder / f"{name}.npz", *keys)
-        x_train, y_train, x_test, y_test = (arrays[key] for key in keys)
+        path = folder / f"{name}.npz"
+        arrays = files.load_npz(path, *Dataset._fields)
+        x_train, y_train, x_test, y_test = (arrays[key] for key in Dataset._fields)
+        for images, labels in ((x_train, y_train), (x_test, y_test)):
+            if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != labels.size:
+                raise InvalidInputError(
+                    f"expected uint8 images and a label for each in {path}, got {images.dtype} "
+                    f"of shape {list(images.shape)} and {labels.size} labels"
+                )
     else:
         try:
             (x_train, y_train), (x_test, y_test) = download()
@@ -135,22 +147,38 @@ def load_images(path: str | Path, classifier: Classifier) -> ImageSet:
     Raises:
       InvalidInputError: nothing of that kind there, no image in it, or images that do not fit.
     """
-    path = Path(path)
-    lower, scale = classifier.bounds.lower, np.float32(classifier.bounds.range)
+    path, bounds = Path(path), classifier.bounds
     if path.is_dir():
         paths = _listed(path)
         pixels = _read_images(paths, classifier.input_shape)
-        return ImageSet([file.name for file in paths], lower + scale * pixels)
+        return ImageSet([file.name for file in paths], _scaled(pixels, bounds))
     images = files.load_npz(path, "images")["images"]
     if not images.size:
         raise InvalidInputError(f"expected at least one image in {path}, got none")
     if images.dtype == np.uint8:
-        images = lower + scale * _pixels(images)
+        images = _scaled(_pixels(images), bounds)
     elif not np.issubdtype(images.dtype, np.floating):
         raise InvalidInputError(
             f"expected images of floats or uint8 in {path}, got {images.dtype}; convert them"
         )
     return ImageSet([str(index) for index in range(len(images))], classifier.check(images))
+
+
+def load_adversarial(path: str | Path, classifier: Classifier) -> Images:
+    """Adversarial images for a fit: as `load_images`, without those that craft.py saw fail.
+
+    Raises:
+      InvalidInputError: as `load_images`, or none succeeded.
+    """
+    images = load_images(path, classifier).images
+    if Path(path).is_dir() or "success" not in (stored := files.load_npz(path)):
+        return images
+    if stored["success"].shape != (len(images),) or not stored["success"].any():
+        raise InvalidInputError(
+            f"expected adversarial images that succeeded in {path}, got none; craft others"
+        )
+    chosen: Images = images[stored["success"].astype(bool)]
+    return chosen
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -190,6 +218,15 @@ def _read_images(paths: list[Path], shape: tuple[int | None, ...] | None) -> Ima
         f"expected a classifier of fixed input size to read image files, got {shape}; "
         "give the images as an .npz file"
     )
+
+
+def _scaled(images: Images, bounds: Bounds) -> Images:
+    """Images in [0, 1], brought to other bounds."""
+    if bounds == Bounds():
+        return images
+    # Clipped, since rounding can leave the bounds by a hair.
+    scaled = bounds.lower + images * np.float32(bounds.range)
+    return np.asarray(np.clip(scaled, *bounds), np.float32)
 
 
 def _pixels(array: ArrayLike) -> Images:

@@ -25,6 +25,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block succeeds.
 
     It serves for a file and for a folder; it keeps the suffix, which some writers look at.
+
+    Raises:
+      InvalidInputError: a file was to take the place of a folder.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +35,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield scratch / path.name
         if path.is_dir():
-            os.rename(path, scratch / "replaced")
+            if not (scratch / path.name).is_dir():
+                raise InvalidInputError(f"expected a file name to write to, got the folder {path}")
+            os.rename(path, scratch / f"old-{path.name}")
         os.replace(scratch / path.name, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

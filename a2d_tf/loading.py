@@ -59,8 +59,12 @@ def _saved_model(path: Path) -> tuple[Outputs, InputShape | None]:
         serve = loaded.signatures["serving_default"]
         return serve(**{name: tf.cast(images, spec.dtype)})[output]
 
-    shape = None if spec.shape.rank != 4 else tuple(spec.shape[1:])
-    return outputs, shape
+    if spec.shape.rank not in (None, 4):
+        raise InvalidInputError(
+            f"expected a SavedModel with an image input [N, H, W, C], got shape {spec.shape}; "
+            "export it so that it takes images"
+        )
+    return outputs, tuple(spec.shape[1:]) if spec.shape.rank else None
 
 
 def keras_input_shape(model: keras.Model) -> InputShape | None:
@@ -147,9 +151,8 @@ def _unsquashed(layer: keras.layers.Layer) -> Outputs:
     linear.build_from_config(layer.get_build_config())
 
     def outputs(features: tf.Tensor) -> tf.Tensor:
-        result, _ = linear.stateless_call(
-            layer.trainable_variables, layer.non_trainable_variables, features
-        )
-        return result
+        pairs = zip(linear.variables, layer.variables, strict=True)
+        with keras.StatelessScope(state_mapping=[(own, its.value) for own, its in pairs]):
+            return linear(features)
 
     return outputs

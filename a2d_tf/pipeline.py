@@ -11,9 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf import attacks as attacks_module
 from a2d_tf import detectors, files
-from a2d_tf.attacks import Attack
+from a2d_tf.attacks import REGISTRY, Attack
 from a2d_tf.attacks.base import OnFinished
 from a2d_tf.calibration import check_count
 from a2d_tf.classifier import Classifier, Images, Labels
@@ -102,12 +101,15 @@ class A2D:
 
         Args:
           benign: f32[N,H,W,C].
-          adversarial: f32[M,H,W,C] or None.
+          adversarial: f32[M,H,W,C] or None; left aside if the detector learns from benign
+            images alone.
 
         Raises:
           InvalidInputError: unfit images, or too few of them.
           UnsuitableClassifierError: the classifier fails its preflight.
         """
+        if not self.detector.learns_from_adversarial:
+            adversarial = None
         self.detector.check_counts(len(benign), 0 if adversarial is None else len(adversarial))
         costs = self.costs(benign).costs
         kinds = np.zeros(len(costs), np.bool_)
@@ -184,6 +186,12 @@ class A2D:
         """
         self.detector.require_fit()
         folder = check_free(folder)
+        foreign = [n for n, a in self.attacks.items() if REGISTRY.get(a.name) is not type(a)]
+        if foreign:
+            raise InvalidInputError(
+                f"expected attacks out of {', '.join(REGISTRY)} to save, got {', '.join(foreign)} "
+                "of another class"
+            )
         with files.replacing(folder) as scratch:
             scratch.mkdir()
             self.detector.save(scratch / DETECTOR_FILE)
@@ -243,7 +251,7 @@ def check_free(folder: str | Path) -> Path:
 
 
 def _attack(attack: str, **fields: Any) -> Attack:
-    return attacks_module.REGISTRY[attack](**fields)
+    return REGISTRY[attack](**fields)
 
 
 def _save_classifier(classifier: Classifier, folder: Path) -> str:

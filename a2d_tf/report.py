@@ -260,11 +260,13 @@ def _pictures(pictures: Sequence[tuple[str, str]]) -> str:
 
 def _settings(results: Results) -> str:
     attacks = [[name, f"`{value}`"] for name, value in results["settings"]["attacks"].items()]
+    detectors = [[name, f"`{value}`"] for name, value in results["settings"]["detectors"].items()]
     seconds = [[name, f"{value:.1f}"] for name, value in results["seconds"].items()]
     return (
         "## Settings\n\n"
         f"Model SHA-256 `{results['model']['sha256']}`, seed {results['seed']}.\n\n"
         "The attacks that measure costs:\n\n" + _grid(["attack", "setting"], attacks)
+        + "\n\nThe detectors:\n\n" + _grid(["detector", "setting"], detectors)
         + "\n\nVersions:\n\n" + _grid(["package", "version"], results["versions"].items())
         + "\n\nWall-clock time of each step:\n\n" + _grid(["step", "seconds"], seconds)
     )

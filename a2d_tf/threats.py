@@ -10,9 +10,11 @@ from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks import BIM
+from a2d_tf.attacks.base import OnFinished
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.data import Dataset
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.progress import Progress
 
 
 class Crafted(NamedTuple):
@@ -34,16 +36,25 @@ class Threat(abc.ABC):
     name: ClassVar[str]
 
     @abc.abstractmethod
-    def perturb(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
         """Adversarial versions f32[N,H,W,C] of images with true labels i64[N]."""
 
-    def craft(self, classifier: Classifier, images: ArrayLike, labels: ArrayLike) -> Crafted:
+    def craft(
+        self,
+        classifier: Classifier,
+        images: ArrayLike,
+        labels: ArrayLike,
+        on_finished: OnFinished = lambda count: None,
+    ) -> Crafted:
         """Crafts an adversarial version of every image.
 
         Args:
           classifier: the classifier to deceive.
           images: f32[N,H,W,C], which the classifier gets right.
           labels: i64[N], their true labels.
+          on_finished: called with the number of images that were just crafted.
 
         Raises:
           InvalidInputError: unfit images.
@@ -52,7 +63,7 @@ class Threat(abc.ABC):
         benign = classifier.check(images)
         truth = np.asarray(labels, np.int64)
         classifier.preflight(benign)
-        adversarial = self.perturb(classifier, benign, truth)
+        adversarial = self.perturb(classifier, benign, truth, on_finished)
         return Crafted(adversarial, classifier.predict(adversarial) != truth)
 
 
@@ -67,7 +78,9 @@ class FGSM(Threat):
     name: ClassVar[str] = "fgsm"
     eps: float
 
-    def perturb(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
         batch_size = 128
         lower, upper = classifier.bounds
         adversarial = np.empty_like(images)
@@ -82,6 +95,7 @@ class FGSM(Threat):
                 clip_max=upper,
                 y=tf.constant(labels[batch]),
             )
+            on_finished(len(images[batch]))
         return adversarial
 
 
@@ -100,9 +114,11 @@ class BIMa(Threat):
     step: float
     iterations: int = 50
 
-    def perturb(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
         attack = BIM(eps=self.eps, step=self.step, max_iterations=self.iterations)
-        return attack.run(classifier, images, labels).adversarial
+        return attack.run(classifier, images, labels, on_finished=on_finished).adversarial
 
 
 # Paper, Table 5.
@@ -131,7 +147,7 @@ def preset(name: str, dataset: str) -> Threat:
 
 
 def craft_test_images(
-    threat: Threat, classifier: Classifier, dataset: Dataset, limit: int
+    threat: Threat, classifier: Classifier, dataset: Dataset, limit: int, progress: Progress
 ) -> dict[str, NDArray[Any]]:
     """Crafts from the first correctly classified test images.
 
@@ -140,6 +156,7 @@ def craft_test_images(
       classifier: the classifier to deceive.
       dataset: its test images are used.
       limit: images at most.
+      progress: follows the crafting.
 
     Returns:
       images f32[N,H,W,C], labels i64[N] (the true ones), index i64[N] in the test set and
@@ -156,7 +173,8 @@ def craft_test_images(
             "check that model and dataset belong together"
         )
     labels = dataset.y_test[index]
-    crafted = threat.craft(classifier, dataset.x_test[index], labels)
+    with progress.stage(f"craft {threat.name}", len(index)) as advance:
+        crafted = threat.craft(classifier, dataset.x_test[index], labels, advance)
     return {
         "images": crafted.images, "labels": labels, "index": index, "success": crafted.success
     }

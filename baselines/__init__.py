@@ -1,4 +1,4 @@
-"""Detectors that A2D is compared with; they have the same face as `a2d_tf.A2D`."""
+"""Detectors that A2D is compared with; they fit, score, calibrate and predict on images."""
 
 from collections.abc import Callable, Iterable
 

@@ -40,7 +40,8 @@ def require_layers(classifier: Classifier) -> keras.Model:
     if not _has_graph(model) or not model.built:
         raise InvalidInputError(
             "expected a classifier on a built functional or Sequential Keras model, got "
-            f"{type(model).__name__}; this baseline reads the outputs of its layers"
+            f"{type(model).__name__}; this baseline reads the outputs of its layers, "
+            "so leave it out or load the model as a .keras file"
         )
     return model
 

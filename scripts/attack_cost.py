@@ -18,7 +18,7 @@ flags.DEFINE_string("attack", None, "bim, bim2 or jsma.", required=True)
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Images under attack at once.", lower_bound=1)
-flags.DEFINE_string("out", None, "The .npz file to write.", required=True)
+cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         cost=table.costs[:, 0],
         success=table.success[:, 0],
         label=table.labels,
-        provenance=files.provenance(FLAGS.model, attack=repr(attack)),
+        provenance=files.provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
     )
     print(f"{FLAGS.out}: {len(images)} images, {table.success.mean():.1%} within the cap")
 

@@ -19,7 +19,7 @@ flags.DEFINE_list("attacks", ["bim"], "Attacks to time.")
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
-flags.DEFINE_string("out", None, "A .json file to write.")
+cli.define_out("A .json file to write.", required=False)
 
 
 def main() -> None:

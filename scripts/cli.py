@@ -57,6 +57,8 @@ def _parse(argv: list[str]) -> list[str]:
         rest = FLAGS(argv)
     except flags.Error as error:
         _fail(error)
+    except SystemExit:  # absl leaves with 1 after --help
+        sys.exit(0)
     if len(rest) > 1:
         _fail(f"expected flags alone, got {rest[1]!r}; write --name=value")
     return rest
@@ -73,7 +75,7 @@ def _guarded(main: Callable[[], None]) -> None:
     except (A2DError, OSError) as error:
         _fail(error)
     except KeyboardInterrupt:
-        _fail("stopped; started again, finished stages are not redone")
+        _fail("stopped")
 
 
 def _fail(error: object) -> NoReturn:
@@ -84,16 +86,39 @@ def _fail(error: object) -> NoReturn:
 def define_model_flags() -> None:
     """The flags that `load_classifier` reads."""
     flags.DEFINE_string("model", None, "A .keras, .h5 or SavedModel.", required=True)
+    define_bounds()
+
+
+def define_bounds() -> None:
+    """The flag that `bounds` reads."""
     flags.DEFINE_list("bounds", ["0", "1"], "The model's pixel range: lower,upper.")
 
 
-def load_classifier() -> Classifier:
-    """The classifier that the flags name."""
+def define_seed(what: str) -> None:
+    """The flag --seed, within what NumPy takes."""
+    flags.DEFINE_integer("seed", 0, what, lower_bound=0, upper_bound=2**32 - 1)
+
+
+def define_out(what: str, *, required: bool = True) -> None:
+    """The flag --out, a file; refused at once if a folder is there."""
+    flags.DEFINE_string("out", None, what, required=required)
+    flags.register_validator(
+        "out", lambda path: not path or not os.path.isdir(path), "must be a file, not a folder"
+    )
+
+
+def bounds() -> Bounds:
+    """The pixel range that the flags name."""
     try:
         lower, upper = map(float, FLAGS.bounds)
     except ValueError:
         _fail(f"expected --bounds=lower,upper as two numbers, got {','.join(FLAGS.bounds)!r}")
-    return Classifier.load(FLAGS.model, Bounds(lower, upper))
+    return Bounds(lower, upper)
+
+
+def load_classifier() -> Classifier:
+    """The classifier that the flags name."""
+    return Classifier.load(FLAGS.model, bounds())
 
 
 class TerminalProgress:

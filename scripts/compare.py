@@ -31,7 +31,8 @@ flags.DEFINE_list("threats", list(PRESETS["mnist"]), "What crafts the adversaria
 flags.DEFINE_list("defences", list(REGISTRY), "Attacks whose cost is counted.")
 flags.DEFINE_list("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
-flags.DEFINE_integer("seed", 0, "Of the drawing, the training and the baselines.")
+cli.define_seed("Of the drawing, the training and the baselines.")
+cli.define_bounds()
 
 
 def main() -> None:
@@ -42,6 +43,7 @@ def main() -> None:
             limit=FLAGS.limit or (DIGITS_LIMIT if FLAGS.dataset == "digits" else LIMIT),
             threats=FLAGS.threats,
             defences=FLAGS.defences,
+            bounds=cli.bounds(),
             shuffle=FLAGS.shuffle,
             seed=FLAGS.seed,
         ),

@@ -18,18 +18,18 @@ flags.DEFINE_string("data_dir", None, "Folder with mnist.npz, cifar10.npz or ima
 flags.DEFINE_string("threat", None, "What crafts: fgsm or bim-a.", required=True)
 flags.DEFINE_enum("preset", "mnist", list(threats.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", 1000, "Images at most.", lower_bound=1)
-flags.DEFINE_string("out", None, "The .npz file to write.", required=True)
+cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
     threat = threats.preset(FLAGS.threat, FLAGS.preset)
-    dataset = data.load_dataset(FLAGS.dataset, FLAGS.data_dir)
+    dataset = data.load_dataset(FLAGS.dataset, FLAGS.data_dir, cli.bounds())
     classifier = cli.load_classifier()
-    with cli.TerminalProgress().stage(f"craft {FLAGS.threat}", FLAGS.limit) as advance:
-        crafted = threats.craft_test_images(threat, classifier, dataset, FLAGS.limit)
-        advance(FLAGS.limit)
+    crafted = threats.craft_test_images(
+        threat, classifier, dataset, FLAGS.limit, cli.TerminalProgress()
+    )
     files.save_npz(FLAGS.out, **crafted, provenance=files.provenance(
-        FLAGS.model, threat=repr(threat), dataset=FLAGS.dataset,
+        FLAGS.model, threat=repr(threat), dataset=FLAGS.dataset, bounds=repr(cli.bounds()),
     ))
     print(f"{FLAGS.out}: {len(crafted['images'])} images, {crafted['success'].mean():.1%} succeed")
 

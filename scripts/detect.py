@@ -13,7 +13,7 @@ from a2d_tf import A2D, data, files
 FLAGS = flags.FLAGS
 flags.DEFINE_string("detector", None, "Folder that fit_detector.py wrote.", required=True)
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
-flags.DEFINE_string("out", None, "The .csv file to write.", required=True)
+cli.define_out("The .csv file to write.")
 
 
 def main() -> None:

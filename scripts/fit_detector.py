@@ -4,7 +4,7 @@
       --preset=mnist --detector=zscore --fpr=0.05 --out=detector
 
 With --fpr, half of the benign images calibrate the threshold and take no part in the fit;
-without, the published threshold holds.
+without, the published threshold holds. Images that craft.py saw fail are left out.
 """
 
 import cli
@@ -15,7 +15,7 @@ from a2d_tf import A2D, attacks, data, detectors, pipeline
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
-flags.DEFINE_string("adversarial", None, "Adversarial images: .npz or folder, for knn.")
+flags.DEFINE_string("adversarial", None, "Adversarial images, for knn and logistic.")
 flags.DEFINE_list("attacks", ["bim"], "Attacks whose cost is counted.")
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges the costs.")
@@ -28,12 +28,12 @@ def main() -> None:
     cost_attacks = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
     classifier = cli.load_classifier()
     benign = data.load_images(FLAGS.images, classifier).images
+    detector = detectors.REGISTRY[FLAGS.detector]()
     adversarial = None
-    if FLAGS.adversarial:
-        adversarial = data.load_images(FLAGS.adversarial, classifier).images
+    if FLAGS.adversarial and detector.learns_from_adversarial:
+        adversarial = data.load_adversarial(FLAGS.adversarial, classifier)
     total = len(cost_attacks) * (len(benign) + (0 if adversarial is None else len(adversarial)))
     with cli.TerminalProgress().stage("attack costs", total) as advance:
-        detector = detectors.REGISTRY[FLAGS.detector]()
         a2d = A2D(classifier, cost_attacks, detector, on_finished=advance)
         a2d.fit_and_calibrate(benign, adversarial, FLAGS.fpr)
     a2d.save(FLAGS.out)

@@ -13,8 +13,8 @@ flags.DEFINE_enum("dataset", "digits", ["digits", "mnist", "cifar10"], "Training
 flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
 flags.DEFINE_enum("model", "lenet", list(models.MODELS), "Architecture.")
 flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Of weights, image order and dropout.")
-flags.DEFINE_string("out", None, "The .keras file to write.", required=True)
+cli.define_seed("Of weights, image order and dropout.")
+cli.define_out("The .keras file to write.")
 flags.register_validator("out", lambda path: path.endswith(".keras"), "must end in .keras")
 
 

@@ -67,6 +67,15 @@ def test_the_models_later_weights_are_seen_and_its_own_are_untouched() -> None:
     assert (classifier.predict(IMAGES) == 0).all()
 
 
+def test_freezing_the_model_later_changes_nothing() -> None:
+    model = network(layers.Dense(5, activation="softmax"))
+    classifier = Classifier(model)
+    before = classifier.logits(IMAGES)
+    model.trainable = False
+    np.testing.assert_array_equal(Classifier(model).logits(IMAGES), before)
+    np.testing.assert_array_equal(classifier(tf.constant(IMAGES)), before)
+
+
 def test_sigmoid_outputs_keep_their_label() -> None:
     model = network(layers.Dense(5, activation="sigmoid"))
     outputs = model.predict(IMAGES, verbose=0)
@@ -165,7 +174,9 @@ def test_unsuitable_models_are_refused() -> None:
 def test_files_that_are_no_model_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.keras").write_text("no model")
     (tmp_path / "empty").mkdir()
-    for name in ("missing.keras", "broken.keras", "empty"):
+    flat = keras.Sequential([keras.Input((108,)), layers.Dense(3)])
+    flat.export(tmp_path / "flat", verbose=False)
+    for name in ("missing.keras", "broken.keras", "empty", "flat"):
         with pytest.raises(InvalidInputError, match="expected a") as error:
             Classifier.load(tmp_path / name)
         assert "\n" not in str(error.value)

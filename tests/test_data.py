@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf import Classifier, InvalidInputError
-from a2d_tf.data import load_dataset, load_images
+from a2d_tf import Bounds, Classifier, InvalidInputError
+from a2d_tf.data import load_adversarial, load_dataset, load_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 6, 4, 3), np.uint8)
 
@@ -65,6 +65,42 @@ def test_folder_of_image_files(tmp_path: Path, signed: Classifier) -> None:
     names, images = load_images(tmp_path, signed)
     assert names == ["0.png", "1.png", "2.png", "3.png", "4.png"]
     np.testing.assert_allclose(images, PIXELS / 127.5 - 1, atol=1e-6)
+
+
+def test_datasets_are_scaled_to_other_bounds() -> None:
+    plain, wide = load_dataset("digits"), load_dataset("digits", bounds=Bounds(-1, 3))
+    assert wide.x_test.min() == -1 and wide.x_test.max() == 3
+    np.testing.assert_allclose(wide.x_test, plain.x_test * 4 - 1, atol=1e-5)
+
+
+def test_scaled_bytes_stay_within_odd_bounds(tmp_path: Path) -> None:
+    bounds = (-0.406 / 0.225, (1 - 0.406) / 0.225)
+    layers = [keras.Input((6, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    np.savez(tmp_path / "images.npz", images=np.full((2, 6, 4, 3), 255, np.uint8))
+    load_images(tmp_path / "images.npz", Classifier(keras.Sequential(layers), bounds))
+
+
+def test_failed_adversarial_images_are_left_out_of_a_fit(
+    tmp_path: Path, signed: Classifier
+) -> None:
+    success = np.array([True, False, True, True, False])
+    np.savez(tmp_path / "crafted.npz", images=PIXELS, success=success)
+    everything = load_images(tmp_path / "crafted.npz", signed).images
+    np.testing.assert_array_equal(
+        load_adversarial(tmp_path / "crafted.npz", signed), everything[success]
+    )
+    np.savez(tmp_path / "failed.npz", images=PIXELS, success=np.zeros(5, bool))
+    with pytest.raises(InvalidInputError, match="that succeeded"):
+        load_adversarial(tmp_path / "failed.npz", signed)
+
+
+def test_unfit_dataset_files_are_refused(tmp_path: Path) -> None:
+    labels = np.arange(5)
+    for x_test, y_test in ((PIXELS, labels[:4]), (PIXELS / 255, labels)):
+        np.savez(tmp_path / "cifar10.npz", x_train=PIXELS, y_train=labels, x_test=x_test,
+                 y_test=y_test)
+        with pytest.raises(InvalidInputError, match="expected uint8 images and a label for each"):
+            load_dataset("cifar10", tmp_path)
 
 
 def test_unfit_files_are_refused(tmp_path: Path, signed: Classifier) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from a2d_tf.detectors import KNN, ZScore
+from a2d_tf import InvalidInputError
+from a2d_tf.detectors import KNN, Logistic, ZScore
+from a2d_tf.metrics import auroc
 
 
 def test_zscore_is_computed_on_transformed_costs() -> None:
@@ -37,6 +39,24 @@ def test_votes(votes: int, verdicts: list[bool]) -> None:
     low, high = 1, 200
     inputs = [[low, low, low], [low, high, low], [low, high, high], [high, high, high]]
     assert ZScore(votes=votes).fit(benign).predict(inputs).tolist() == verdicts
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(InvalidInputError, match="one vote"):
+        ZScore(votes=0)
+    with pytest.raises(InvalidInputError, match="one neighbour"):
+        KNN(k=0)
+
+
+def test_logistic_weighs_costs_against_one_another() -> None:
+    # Neither column alone tells the two apart; their ratio does.
+    rng = np.random.default_rng(0)
+    first = rng.integers(10, 400, 600)
+    kinds = np.repeat([False, True], 300)
+    table = np.stack([first, np.where(kinds, first // 2, first)], axis=1)
+    scores = Logistic().fit(table, kinds).score(table)
+    assert auroc(scores[:300], scores[300:]) > 0.99
+    assert auroc(-table[:300, 1], -table[300:, 1]) < 0.9
 
 
 def test_knn_counts_neighbours() -> None:

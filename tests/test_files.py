@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from a2d_tf import files
+from a2d_tf import InvalidInputError, files
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -23,6 +23,14 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
             (scratch / name).write_text(name)
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "mine.txt").write_text("keep")
+    with pytest.raises(InvalidInputError, match="expected a file name"):
+        files.save_text(tmp_path / "results", "new")
+    assert (tmp_path / "results" / "mine.txt").read_text() == "keep"
 
 
 def test_the_hash_of_a_folder_sees_names_and_contents(tmp_path: Path) -> None:

@@ -105,6 +105,26 @@ def test_unfit_folders_are_refused(
     assert (tmp_path / "notes" / "mine.txt").read_text() == "keep"
 
 
+def test_only_known_attacks_are_saved(
+    classifier: Classifier, benign: np.ndarray, tmp_path: Path
+) -> None:
+    class Mine(BIM):
+        pass
+
+    attack = Mine(eps=0.3, step=0.01, max_iterations=5)
+    a2d = A2D(classifier, {"mine": attack}, detectors.ZScore()).fit(benign[:20])
+    with pytest.raises(InvalidInputError, match="got mine of another class"):
+        a2d.save(tmp_path / "detector")
+
+
+def test_bounds_of_numpy_numbers_are_saved(
+    model: object, benign: np.ndarray, tmp_path: Path
+) -> None:
+    bounded = Classifier(model, (benign.min(), benign.max()))
+    A2D(bounded, ATTACKS, detectors.ZScore()).fit(benign[:20]).save(tmp_path / "detector")
+    assert A2D.load(tmp_path / "detector").classifier.bounds == bounded.bounds
+
+
 def test_a_bare_callable_cannot_be_saved(benign: np.ndarray, model: object, tmp_path: Path) -> None:
     logits = Classifier(model)
     a2d = A2D(Classifier(logits, input_shape=(8, 8, 1)), ATTACKS, detectors.ZScore())

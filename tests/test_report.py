@@ -30,6 +30,7 @@ def results() -> dict[str, Any]:
         "settings": {
             "attacks": {"bim": "BIM(eps=0.3)", "bim2": "BIM2()", "jsma": "JSMA()", "dba": "DBA()"},
             "threats": {"fgsm": "FGSM(eps=0.3)", "cw": "a|b"},
+            "detectors": {"bim": "ZScore(h=-1.281552, votes=2)"},
         },
         "versions": {"a2d_tf": "0.1.0", "tensorflow": "2.21.0"},
         "splits": {"fit": 500, "calibration": 400, "test": 900},

@@ -88,6 +88,8 @@ class Attack(abc.ABC):
           InvalidInputError: images or labels that do not fit.
           UnsuitableClassifierError: the classifier fails its preflight.
         """
+        if batch_size < 1:
+            raise InvalidInputError(f"expected a batch size of at least 1, got {batch_size}")
         checked = classifier.check(images)
         goals = _check_labels(labels, len(checked))
         classifier.preflight(checked)
@@ -113,4 +115,6 @@ def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int32]:
             f"expected {count} integer labels, one per image, got {array.dtype} of shape "
             f"{list(array.shape)}"
         )
+    if count and array.min() < 0:
+        raise InvalidInputError(f"expected labels >= 0, got {array.min()}")
     return array.astype(np.int32)

@@ -129,7 +129,10 @@ class BIM2(BIM):
 
 
 def _rms(values: tf.Tensor) -> tf.Tensor:
-    return tf.sqrt(tf.reduce_mean(values * values, axis=(1, 2, 3), keepdims=True))
+    # In double precision: the squares of small gradients vanish in single.
+    squares = tf.square(tf.cast(values, tf.float64))
+    mean = tf.reduce_mean(squares, axis=(1, 2, 3), keepdims=True)
+    return tf.cast(tf.sqrt(mean), tf.float32)
 
 
 def _unchanged(state: State, moved: State) -> tf.Tensor:

@@ -1,7 +1,6 @@
 """What every cost detector is. Cost detectors see costs, never images or attacks."""
 
 import abc
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -26,6 +25,7 @@ class CostDetector(abc.ABC):
     """
 
     name: ClassVar[str]
+    learns_from_adversarial: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._fitted: dict[str, NDArray[Any]] = {}
@@ -143,20 +143,19 @@ def load_detector(path: Path, registry: dict[str, type[CostDetector]]) -> CostDe
     Raises:
       InvalidInputError: the file is none of a cost detector.
     """
+    stored = files.load_npz(path)
     try:
-        with np.load(path) as data:
-            stored = dict(data)
         kind = registry[str(stored["detector"])]
         detector = kind(**{f.name: stored[f"setting_{f.name}"].item() for f in fields(kind)})
         detector.threshold = float(stored["threshold"])
-        detector._fitted = {
-            name.removeprefix("fitted_"): value
-            for name, value in stored.items() if name.startswith("fitted_")
-        }
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError) as error:
         raise InvalidInputError(
             f"expected a saved cost detector at {path}, got something else; fit it again"
         ) from error
+    detector._fitted = {
+        name.removeprefix("fitted_"): value
+        for name, value in stored.items() if name.startswith("fitted_")
+    }
     return detector
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from a2d_tf.detectors.base import CostDetector, Costs, require_both
+from a2d_tf.errors import InvalidInputError
 
 ROWS_AT_ONCE = 256  # bounds the table of distances
 
@@ -26,6 +27,11 @@ class KNN(CostDetector):
 
     name: ClassVar[str] = "knn"
     k: int = 100
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise InvalidInputError(f"expected at least one neighbour, got k = {self.k}")
+        super().__post_init__()
 
     @property
     def published_threshold(self) -> float:

@@ -13,6 +13,8 @@ from a2d_tf.errors import InvalidInputError
 
 # Box-Cox needs positive numbers and costs contain 0.
 SHIFT = 1.0
+# Where most costs are at the cap the likeliest power grows without end, and costs overflow.
+MAX_POWER = 5.0
 # Below this, a mean and a deviation are anecdotes.
 MIN_BENIGN = 10
 
@@ -32,8 +34,14 @@ class ZScore(CostDetector):
     """
 
     name: ClassVar[str] = "zscore"
+    learns_from_adversarial: ClassVar[bool] = False
     h: float = -1.281552
     votes: int = 2
+
+    def __post_init__(self) -> None:
+        if self.votes < 1:
+            raise InvalidInputError(f"expected at least one vote, got {self.votes}")
+        super().__post_init__()
 
     @property
     def published_threshold(self) -> float:
@@ -68,4 +76,5 @@ class ZScore(CostDetector):
 def _box_cox_power(costs: Costs) -> float:
     if np.ptp(costs) == 0:
         return 1.0  # no power makes a constant normal
-    return float(scipy.stats.boxcox_normmax(costs + SHIFT, method="mle"))
+    power = float(scipy.stats.boxcox_normmax(costs + SHIFT, method="mle"))
+    return min(max(power, -MAX_POWER), MAX_POWER)

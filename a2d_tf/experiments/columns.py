@@ -39,6 +39,7 @@ class Column(Protocol):
     """A column of the table."""
 
     description: str
+    setting: str  # rebuilds the detector
     learns_from_threats: bool
 
     def scores(self, threats: Sequence[str]) -> Scores:
@@ -65,18 +66,18 @@ class CostColumn:
         learns_from_threats: bool = False,
     ):
         self.description = description
+        self.setting = repr(detector())
         self.learns_from_threats = learns_from_threats
         self._evidence = evidence
         self._detector = detector
         self._attacks = [list(evidence.attacks).index(attack) for attack in attacks]
 
     def scores(self, threats: Sequence[str]) -> Scores:
-        kinds = [BENIGN, *threats] if self.learns_from_threats else [BENIGN]
-        costs = [self._costs(kind, FIT) for kind in kinds]
-        is_adversarial = np.repeat(
-            [kind != BENIGN for kind in kinds], [len(table) for table in costs]
-        )
-        detector = self._detector().fit(np.concatenate(costs), is_adversarial)
+        benign = self._costs(BENIGN, FIT)
+        shares = self._evidence.shares(threats) if self.learns_from_threats else {}
+        adversarial = [self._costs(threat, FIT)[rows] for threat, rows in shares.items()]
+        costs = np.concatenate([benign, *adversarial])
+        detector = self._detector().fit(costs, np.arange(len(costs)) >= len(benign))
         return {
             kind: detector.score(self._costs(*where))
             for kind, where in _scored(self._evidence).items()
@@ -108,6 +109,7 @@ class BaselineColumn:
         progress: Progress,
     ):
         self.description = detector.description
+        self.setting = repr(detector)
         self._name = name
         self._detector = detector
         self._evidence = evidence
@@ -127,11 +129,12 @@ class BaselineColumn:
         title = f"{self._name} fitted on {' and '.join(threats)}"
         with self._progress.stage(title, len(scored) + len(self._evidence.threats) + 1) as advance:
             benign = self._evidence.inputs(BENIGN, FIT).images
-            crafted = [self._evidence.inputs(threat, FIT) for threat in threats]
-            self._detector.fit(
-                np.concatenate([benign[inputs.source] for inputs in crafted]),
-                np.concatenate([inputs.images for inputs in crafted]),
-            )
+            pairs = [
+                (benign[inputs.source[rows]], inputs.images[rows])
+                for threat, rows in self._evidence.shares(threats).items()
+                for inputs in [self._evidence.inputs(threat, FIT)]
+            ]
+            self._detector.fit(*map(np.concatenate, zip(*pairs, strict=True)))
             advance(1)
             scores = {}
             for kind, where in scored.items():

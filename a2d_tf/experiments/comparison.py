@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from a2d_tf import attacks, files, models, threats
-from a2d_tf.classifier import Classifier
+from a2d_tf.classifier import Bounds, Classifier
 from a2d_tf.data import Dataset, load_dataset
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments import measurements, outputs
@@ -38,6 +38,7 @@ class Comparison:
       limit: benign test images, and so many of each threat at most.
       threats: names of `threats.preset`.
       defences: names of `attacks.preset`.
+      bounds: the pixel range of the classifier.
       shuffle: whether images are drawn at random; otherwise the first ones are taken, as in the
         paper (section 5.1).
       seed: of the drawing, the training and the baselines.
@@ -47,6 +48,7 @@ class Comparison:
     limit: int
     threats: Sequence[str]
     defences: Sequence[str]
+    bounds: Bounds = Bounds()
     shuffle: bool = False
     seed: int = 0
 
@@ -85,24 +87,27 @@ def run(
     defences = {name: attacks.preset(name, comparison.preset) for name in comparison.defences}
     if not recipes or not defences:
         raise InvalidInputError("expected at least one threat and one defence, got none")
-    dataset = load_dataset(comparison.dataset, data_dir)
+    dataset = load_dataset(comparison.dataset, data_dir, comparison.bounds)
     workdir = Path(workdir)
     store = Store(workdir / "stages")
     model = Path(model) if model else _trained(comparison, dataset, store, progress)
-    classifier = Classifier.load(model)
+    classifier = Classifier.load(model, comparison.bounds)
+    # Made before anything is computed: they may not suit the classifier.
+    detectors = {
+        name: factory(classifier, dataset, comparison.seed) for name, factory in baselines.items()
+    }
     evidence = Evidence(
         classifier, files.sha256(model), dataset, recipes, defences,
         limit=comparison.limit, shuffle=comparison.seed if comparison.shuffle else None,
         store=store, progress=progress,
     )
     columns: dict[str, Column] = cost_columns(evidence)
-    for name, factory in baselines.items():
-        detector = factory(classifier, dataset, comparison.seed)
+    for name, detector in detectors.items():
         columns[name] = BaselineColumn(name, detector, evidence, store, progress)
     scores = _all_scores(columns, list(recipes))
     seen, unseen = _seen(scores, list(recipes)), _unseen(scores, list(recipes))
     results = {
-        **_settings(comparison, model, evidence),
+        **_settings(comparison, model, evidence, columns),
         "columns": {name: column.description for name, column in columns.items()},
         "baselines": list(baselines),
         **measurements.measure(evidence, seen, unseen, comparison.dataset),
@@ -112,13 +117,16 @@ def run(
     return results
 
 
-def _settings(comparison: Comparison, model: Path, evidence: Evidence) -> dict[str, Any]:
+def _settings(
+    comparison: Comparison, model: Path, evidence: Evidence, columns: Mapping[str, Column]
+) -> dict[str, Any]:
     """What a comparison was made with."""
     return {
         "dataset": comparison.dataset,
         "limit": comparison.limit,
         "shuffle": comparison.shuffle,
         "seed": comparison.seed,
+        "bounds": list(comparison.bounds),
         "model": {
             "name": model.name,
             "sha256": evidence.made_from["model"],
@@ -127,6 +135,7 @@ def _settings(comparison: Comparison, model: Path, evidence: Evidence) -> dict[s
         "settings": {
             "attacks": {name: repr(attack) for name, attack in evidence.attacks.items()},
             "threats": {name: repr(threat) for name, threat in evidence.threats.items()},
+            "detectors": {name: column.setting for name, column in columns.items()},
         },
         "versions": files.versions(),
     }
@@ -138,7 +147,6 @@ def _trained(
     name, epochs = DEFAULT_MODELS[comparison.dataset]
     made_from = {
         "dataset": dataset.fingerprint(), "epochs": epochs, "seed": comparison.seed,
-        "versions": files.versions(),
     }
     path = store.path(name, made_from, ".keras")
     if not path.is_file():
@@ -184,7 +192,7 @@ def _unseen(scores: AllScores, threat_names: list[str]) -> ScoresByThreat:
     return {
         threat: {
             name: fits[others] for name, fits in scores.items()
-            if (others := _others(threat, threat_names)) in fits and others
+            if (others := _others(threat, threat_names)) in fits
         }
         for threat in threat_names if len(threat_names) > 1
     }

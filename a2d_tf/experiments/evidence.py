@@ -1,6 +1,6 @@
 """What detectors are judged on: benign and adversarial images in splits, and their costs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,6 +105,19 @@ class Evidence:
             )
         return Inputs(crafted["images"][source], source, float(crafted["success"].mean()))
 
+    def shares(self, threats: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+        """Which rows of each threat's fit inputs are learnt from when several are pooled.
+
+        Every threat contributes an equal share (paper, section 5.3.1), and so no benign image
+        is paired twice.
+        """
+        count = len(threats)
+        sources = {threat: self.inputs(threat, FIT).source for threat in threats}
+        return {
+            threat: np.flatnonzero(source % count == place)
+            for place, (threat, source) in enumerate(sources.items())
+        }
+
     def costs(self, kind: str, split: str) -> NDArray[np.int32]:
         """Costs i32[N,A] of the inputs of a kind and split."""
         columns = [self._cost_column(kind, split, name) for name in self.attacks]
@@ -123,8 +136,7 @@ class Evidence:
 
         def make() -> Arrays:
             with self._progress.stage(f"craft {threat} ({split})", len(index)) as advance:
-                crafted = self.threats[threat].craft(self.classifier, images, truth)
-                advance(len(index))
+                crafted = self.threats[threat].craft(self.classifier, images, truth, advance)
             return crafted._asdict()
 
         return self._store.arrays(f"craft/{threat}/{split}", self._origin(threat, split), make)

@@ -96,20 +96,14 @@ def _cost_summary(evidence: Evidence, kind: str) -> dict[str, Any]:
 
 
 def _false_positive_rates(seen: ScoresByThreat) -> dict[str, dict[str, float]]:
-    """Column -> asked rate -> rate on benign test images, the mean over the threats' fits.
-
-    Rates for which there are too few calibration images are left out.
-    """
-    first = next(iter(seen.values()))
-    count = len(next(iter(first.values()))[CALIBRATION])
-    rates = [rate for rate in RATES if rate * (count + 1) >= 1]
+    """Column -> asked rate -> rate on benign test images, the mean over the threats' fits."""
     return {
         name: {
             f"{rate:g}": float(np.mean([
                 (row[name][BENIGN] > threshold_at(row[name][CALIBRATION], rate)).mean()
                 for row in seen.values()
             ]))
-            for rate in rates
+            for rate in RATES
         }
-        for name in first
+        for name in next(iter(seen.values()))
     }

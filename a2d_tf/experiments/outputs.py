@@ -38,7 +38,8 @@ def write(
         workdir / "costs.png",
     )
     pictures.append(("Attack costs by type of input", "costs.png"))
-    plots.image_grid(_examples(evidence), workdir / "examples.png")
+    bounds = evidence.classifier.bounds
+    plots.image_grid(_examples(evidence), workdir / "examples.png", value_range=bounds)
     pictures.append(("Images, the classifier's label and their costs", "examples.png"))
     files.save_json(workdir / RESULTS, results)
     files.save_text(workdir / REPORT, report.markdown(results, pictures))

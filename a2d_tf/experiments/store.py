@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf import files
-from a2d_tf.version import __version__
 
 Arrays = dict[str, NDArray[Any]]
 SECONDS = "seconds_taken"
@@ -21,7 +20,7 @@ class Store:
     """Makes every result once.
 
     A result's file is named after the stage and after a hash of everything it was made from,
-    so that other settings, another model or another version never find it.
+    so that other settings, another model or other versions never find it.
 
     Args:
       folder: where the files are kept; made if missing.
@@ -33,7 +32,7 @@ class Store:
 
     def path(self, stage: str, made_from: dict[str, Any], suffix: str) -> Path:
         """The file of a stage's result."""
-        origin = json.dumps([__version__, made_from], sort_keys=True)
+        origin = json.dumps([files.versions(), made_from], sort_keys=True)
         key = hashlib.sha256(origin.encode()).hexdigest()[:16]
         return self.folder / f"{stage.replace('/', '-')}-{key}{suffix}"
 

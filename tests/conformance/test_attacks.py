@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf import Classifier, attacks
+from a2d_tf import Classifier, InvalidInputError, attacks
 from a2d_tf.attacks import BIM, BIM2, JSMA, Attack
 
 # Settings under which the small digit classifier takes some tens of iterations.
@@ -21,11 +21,12 @@ SMALL: dict[str, Attack] = {
 # On two logits (w.x, 0) with w = (1, -2, 3, -1) and x = 0.5 the margin is 0.5:
 # BIM takes 0.01 x (1 + 2 + 3 + 1) = 0.07 off it in a step, and the 8th step crosses;
 # BIM2 takes 0.01 x |w|^2 / RMS(w) = 0.01 x 2 sqrt(15) = 0.0775, and the 7th step crosses;
+#   7 steps are 0.07 long in RMS, but 0.14 in L2 and 0.11 in L-infinity: eps tells them apart.
 # JSMA moves the third pixel by 0.1, 0.3 a step, and the test before the third step succeeds.
 WEIGHTS = np.array([1.0, -2.0, 3.0, -1.0], np.float32)
 GOLDENS: dict[str, tuple[Attack, int]] = {
     "bim": (BIM(eps=0.3, step=0.01, max_iterations=50), 7),
-    "bim2": (BIM2(eps=0.3, step=0.01, max_iterations=50), 6),
+    "bim2": (BIM2(eps=0.07, step=0.01, max_iterations=50), 6),
     "jsma": (JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=50), 2),
 }
 # The same with too little room: in the balls, 0.02 x 7 and 0.02 x 2 sqrt(15) are short of 0.5;
@@ -68,6 +69,30 @@ def test_cost_does_not_depend_on_the_scale_of_the_pixels(name: str) -> None:
     wide = Classifier(linear(1 / 255), bounds=(0, 255), input_shape=(2, 2, 1))
     result = attack.run(wide, np.full((1, 2, 2, 1), 127.5))
     assert result.cost.tolist() == [cost]
+
+
+def test_tiny_gradients_still_move(name: str) -> None:
+    attack, cost = GOLDENS[name]
+
+    def logits(images: tf.Tensor) -> tf.Tensor:
+        # So sure of the image that the squares of its gradients vanish in single precision.
+        margin = 110.0 * tf.linalg.matvec(tf.reshape(images, (-1, 4)), WEIGHTS)
+        return tf.stack([margin / 2, -margin / 2], axis=1)
+
+    result = attack.run(Classifier(logits, input_shape=(2, 2, 1)), np.full((1, 2, 2, 1), 0.5))
+    assert result.cost.tolist() == [cost]
+
+
+def test_unfit_arguments_are_refused(name: str) -> None:
+    attack, _ = GOLDENS[name]
+    images = np.full((2, 2, 2, 1), 0.5)
+    with pytest.raises(InvalidInputError, match="batch size"):
+        attack.run(linear(), images, batch_size=0)
+    for labels in ([0], [0.5, 0.5], [-1, 0]):
+        with pytest.raises(InvalidInputError, match="labels"):
+            attack.run(linear(), images, labels)
+    with pytest.raises(InvalidInputError, match="max_iterations > 0"):
+        replace(attack, max_iterations=0)
 
 
 def test_the_cap_is_the_cost_of_failure(name: str) -> None:

@@ -102,6 +102,15 @@ def test_an_empty_table_has_no_scores(detector: detectors.CostDetector) -> None:
     assert fitted(detector).score(np.zeros((0, 2))).shape == (0,)
 
 
+def test_costs_at_the_cap_do_not_blind_it(detector: detectors.CostDetector) -> None:
+    rng = np.random.default_rng(0)
+    benign = np.where(rng.uniform(size=(500, 1)) < 0.98, 500, rng.integers(450, 500, (500, 1)))
+    adversarial = rng.poisson(5, (500, 1))
+    detector.fit(np.concatenate([benign, adversarial]), np.repeat([False, True], 500))
+    assert detector.predict([[0], [5], [20]]).all()
+    assert not detector.predict([[500]]).any()
+
+
 @pytest.mark.parametrize("bad, message", [
     (np.ones((3, 5)), "2 columns as in the fit, got 5"),
     ([[np.nan, 1]], "finite costs"),
@@ -125,6 +134,7 @@ def test_too_few_inputs_for_a_fit(detector: detectors.CostDetector) -> None:
 def test_a_foreign_file_is_no_detector(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no zip")
     np.savez(tmp_path / "other.npz", a=1)
-    for path in (tmp_path / "missing.npz", tmp_path / "text.npz", tmp_path / "other.npz"):
-        with pytest.raises(InvalidInputError, match="expected a saved cost detector"):
-            detectors.load(path)
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("missing.npz", "text.npz", "other.npz", "empty.npz"):
+        with pytest.raises(InvalidInputError, match="expected a"):
+            detectors.load(tmp_path / name)
