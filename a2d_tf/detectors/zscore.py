@@ -1,9 +1,11 @@
 """The Z-score detector: benign costs only (paper, section 4.2)."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.optimize
 import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
@@ -76,5 +78,7 @@ class ZScore(CostDetector):
 def _box_cox_power(costs: Costs) -> float:
     if np.ptp(costs) == 0:
         return 1.0  # no power makes a constant normal
-    power = float(scipy.stats.boxcox_normmax(costs + SHIFT, method="mle"))
-    return min(max(power, -MAX_POWER), MAX_POWER)
+    search = functools.partial(
+        scipy.optimize.minimize_scalar, bounds=(-MAX_POWER, MAX_POWER), method="bounded"
+    )
+    return float(scipy.stats.boxcox_normmax(costs + SHIFT, method="mle", optimizer=search))
