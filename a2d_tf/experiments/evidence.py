@@ -17,7 +17,7 @@ from a2d_tf.threats import Threat
 
 BENIGN = "benign"
 FIT, CALIBRATION, TEST = "fit", "calibration", "test"
-MIN_FIT = 20
+MIN_FIT = 100  # so that K = 100 neighbours are not simply all there are
 MIN_CALIBRATION = 100  # enough to ask for a false-positive rate of 1 %
 
 
@@ -39,7 +39,7 @@ class Evidence:
     """Crafts, counts and keeps everything that the detectors of an experiment share.
 
     Only images that the classifier gets right are used, each in one split: `limit` to test on,
-    half as many (20 at least) to fit, a quarter (100 at least) to calibrate. An adversarial input
+    half as many to fit, a quarter to calibrate, but 100 at least for either. An adversarial input
     is one that is misclassified; crafted images that are not do not count as adversarial.
 
     Args:
