@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from a2d_tf import files
 from a2d_tf.classifier import Bounds, Classifier, Images, Labels
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import InvalidInputError, pick
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 IMAGENET_SIZE = 224
@@ -56,10 +56,9 @@ def load_dataset(
     Raises:
       InvalidInputError: an unknown name, or no such dataset there.
     """
-    if name not in DATASETS:
-        raise InvalidInputError(f"expected a dataset out of {', '.join(DATASETS)}, got {name!r}")
+    load = pick(DATASETS, name, "a dataset")
     folder = data_dir or os.environ.get("A2D_DATA_DIR")
-    dataset = DATASETS[name](Path(folder) if folder else None)
+    dataset = load(Path(folder) if folder else None)
     return dataset._replace(
         x_train=_scaled(dataset.x_train, bounds), x_test=_scaled(dataset.x_test, bounds)
     )

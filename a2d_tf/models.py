@@ -8,7 +8,7 @@ from keras import layers
 
 from a2d_tf import files
 from a2d_tf.data import Dataset
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import InvalidInputError, pick
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
@@ -89,15 +89,14 @@ def train(
     Raises:
       InvalidInputError: an unknown name, no epoch, or nothing to train on.
     """
-    if name not in MODELS:
-        raise InvalidInputError(f"expected a model out of {', '.join(MODELS)}, got {name!r}")
+    build = pick(MODELS, name, "a model")
     if epochs < 1 or not len(dataset.x_train):
         raise InvalidInputError(
             f"expected epochs and training images, got {epochs} epochs and "
             f"{len(dataset.x_train)} images"
         )
     keras.utils.set_random_seed(seed)
-    model = MODELS[name](dataset.x_train.shape[1:], dataset.classes)
+    model = build(dataset.x_train.shape[1:], dataset.classes)
     steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),

@@ -13,7 +13,7 @@ from a2d_tf.attacks import BIM
 from a2d_tf.attacks.base import OnFinished
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.data import Dataset
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import InvalidInputError, pick
 from a2d_tf.progress import Progress
 
 
@@ -138,12 +138,7 @@ def preset(name: str, dataset: str) -> Threat:
     Raises:
       InvalidInputError: an unknown threat or dataset.
     """
-    if dataset not in PRESETS:
-        raise InvalidInputError(f"expected a preset out of {', '.join(PRESETS)}, got {dataset!r}")
-    if name not in PRESETS[dataset]:
-        known = ", ".join(PRESETS[dataset])
-        raise InvalidInputError(f"expected a threat out of {known}, got {name!r}")
-    return PRESETS[dataset][name]
+    return pick(pick(PRESETS, dataset, "a preset"), name, "a threat")
 
 
 def craft_test_images(

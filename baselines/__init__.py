@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from a2d_tf.classifier import Classifier
 from a2d_tf.data import Dataset
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import pick
 from baselines.base import FeatureDetector
 from baselines.kd import KD
 from baselines.lid import LID
@@ -25,12 +25,7 @@ def chosen(names: Iterable[str]) -> dict[str, Factory]:
     Raises:
       InvalidInputError: an unknown name.
     """
-    unknown = [name for name in names if name not in REGISTRY]
-    if unknown:
-        raise InvalidInputError(
-            f"expected a baseline out of {', '.join(REGISTRY)}, got {unknown[0]!r}"
-        )
-    return {name: REGISTRY[name] for name in names}
+    return {name: pick(REGISTRY, name, "a baseline") for name in names}
 
 
 __all__ = ["KD", "LID", "REGISTRY", "Factory", "FeatureDetector", "chosen"]

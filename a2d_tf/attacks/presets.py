@@ -3,7 +3,7 @@
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.gradient import BIM, BIM2
 from a2d_tf.attacks.saliency import JSMA
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import pick
 
 _JSMA = JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=2000)
 
@@ -32,9 +32,4 @@ def preset(name: str, dataset: str) -> Attack:
     Raises:
       InvalidInputError: an unknown attack or dataset.
     """
-    if dataset not in PRESETS:
-        raise InvalidInputError(f"expected a preset out of {', '.join(PRESETS)}, got {dataset!r}")
-    if name not in PRESETS[dataset]:
-        known = ", ".join(PRESETS[dataset])
-        raise InvalidInputError(f"expected an attack out of {known}, got {name!r}")
-    return PRESETS[dataset][name]
+    return pick(pick(PRESETS, dataset, "a preset"), name, "an attack")
