@@ -5,7 +5,7 @@ images and of every threat's test images; baselines also score noisy ones (`nois
 Columns that learn from benign images alone give the same scores whatever the threats.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -52,22 +52,20 @@ class CostColumn:
     Args:
       evidence: the costs.
       attacks: the attacks whose costs it sees.
-      detector: makes the unfitted detector.
+      detector: its class; the published settings are used.
       description: what it is, for the report.
-      learns_from_threats: whether adversarial costs are given to the fit.
     """
 
     def __init__(
         self,
         evidence: Evidence,
         attacks: Sequence[str],
-        detector: Callable[[], CostDetector],
+        detector: type[CostDetector],
         description: str,
-        learns_from_threats: bool = False,
     ):
         self.description = description
         self.setting = repr(detector())
-        self.learns_from_threats = learns_from_threats
+        self.learns_from_threats = detector.learns_from_adversarial
         self._evidence = evidence
         self._detector = detector
         self._attacks = [list(evidence.attacks).index(attack) for attack in attacks]
@@ -129,12 +127,11 @@ class BaselineColumn:
         title = f"{self._name} fitted on {' and '.join(threats)}"
         with self._progress.stage(title, len(scored) + len(self._evidence.threats) + 1) as advance:
             benign = self._evidence.inputs(BENIGN, FIT).images
-            pairs = [
-                (benign[inputs.source[rows]], inputs.images[rows])
-                for threat, rows in self._evidence.shares(threats).items()
-                for inputs in [self._evidence.inputs(threat, FIT)]
-            ]
-            self._detector.fit(*map(np.concatenate, zip(*pairs, strict=True)))
+            shares = self._evidence.shares(threats)
+            crafted = {threat: self._evidence.inputs(threat, FIT) for threat in shares}
+            sources = [crafted[threat].source[rows] for threat, rows in shares.items()]
+            images = [crafted[threat].images[rows] for threat, rows in shares.items()]
+            self._detector.fit(benign[np.concatenate(sources)], np.concatenate(images))
             advance(1)
             scores = {}
             for kind, where in scored.items():
@@ -167,12 +164,10 @@ def cost_columns(evidence: Evidence) -> dict[str, Column]:
     columns["ensemble_knn"] = CostColumn(
         evidence, attacks, KNN,
         "K-NN on the costs of all attacks; benign and adversarial images",
-        learns_from_threats=True,
     )
     columns["ensemble_logistic"] = CostColumn(
         evidence, attacks, Logistic,
         "logistic regression on the costs of all attacks; benign and adversarial images",
-        learns_from_threats=True,
     )
     return columns
 
