@@ -155,6 +155,11 @@ def load_images(path: str | Path, classifier: Classifier) -> ImageSet:
     if not images.size:
         raise InvalidInputError(f"expected at least one image in {path}, got none")
     if images.dtype == np.uint8:
+        if 0 < images.max() <= bounds.upper < 255:
+            raise InvalidInputError(
+                f"expected uint8 pixels from 0 to 255 in {path}, got at most {images.max()}, "
+                f"within the bounds' {bounds.upper:g} already; save them as float32"
+            )
         images = _scaled(_pixels(images), bounds)
     elif not np.issubdtype(images.dtype, np.floating):
         raise InvalidInputError(

@@ -101,15 +101,17 @@ class A2D:
 
         Args:
           benign: f32[N,H,W,C].
-          adversarial: f32[M,H,W,C] or None; left aside if the detector learns from benign
-            images alone.
+          adversarial: f32[M,H,W,C]; None for a detector that learns from benign images alone.
 
         Raises:
           InvalidInputError: unfit images, or too few of them.
           UnsuitableClassifierError: the classifier fails its preflight.
         """
-        if not self.detector.learns_from_adversarial:
-            adversarial = None
+        if adversarial is not None and not self.detector.learns_from_adversarial:
+            raise InvalidInputError(
+                f"expected benign images alone for {self.detector.name}, got adversarial ones too; "
+                "leave them out or choose a detector that learns from them"
+            )
         self.detector.check_counts(len(benign), 0 if adversarial is None else len(adversarial))
         costs = self.costs(benign).costs
         kinds = np.zeros(len(costs), np.bool_)
@@ -224,7 +226,7 @@ class A2D:
             bounds, probabilities = stored["bounds"], stored["probabilities"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
-                f"expected a detector folder at {folder}, got something else; "
+                f"expected a detector folder at {folder}, got no readable {SETTINGS_FILE} there; "
                 "write one with fit_detector.py or A2D.save"
             ) from error
         return cls(

@@ -15,7 +15,7 @@ from a2d_tf import attacks, benchmark, data, files
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
-flags.DEFINE_list("attacks", ["bim"], "Attacks to time.")
+cli.define_names("attacks", ["bim"], "Attacks to time.")
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)

@@ -83,6 +83,9 @@ def _fail(error: object) -> NoReturn:
     sys.exit(f"{os.path.basename(sys.argv[0])}: {line}")
 
 
+flags.disclaim_key_flags()  # what is defined here belongs to the script, and to its --help
+
+
 def define_model_flags() -> None:
     """The flags that `load_classifier` reads."""
     flags.DEFINE_string("model", None, "A .keras, .h5 or SavedModel.", required=True)
@@ -105,6 +108,23 @@ def define_out(what: str, *, required: bool = True) -> None:
     flags.register_validator(
         "out", lambda path: not path or not os.path.isdir(path), "must be a file, not a folder"
     )
+    flags.register_validator("out", _can_be_written, "must be where you may write")
+
+
+def define_names(name: str, default: list[str], what: str) -> None:
+    """A flag that takes different names."""
+    flags.DEFINE_list(name, default, what)
+    flags.register_validator(
+        name, lambda names: len(set(names)) == len(names), "must name each but once"
+    )
+
+
+def _can_be_written(path: str | None) -> bool:
+    """Whether the nearest folder above that exists may be written to."""
+    folder = os.path.dirname(os.path.abspath(path or "."))
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
 def bounds() -> Bounds:

@@ -27,9 +27,9 @@ flags.DEFINE_string("model", None, "A trained .keras, .h5 or SavedModel; none tr
 flags.DEFINE_integer(
     "limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.", lower_bound=1
 )
-flags.DEFINE_list("threats", list(PRESETS["mnist"]), "What crafts the adversarial inputs.")
-flags.DEFINE_list("defences", list(REGISTRY), "Attacks whose cost is counted.")
-flags.DEFINE_list("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
+cli.define_names("threats", list(PRESETS["mnist"]), "What crafts the adversarial inputs.")
+cli.define_names("defences", list(REGISTRY), "Attacks whose cost is counted.")
+cli.define_names("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
 cli.define_seed("Of the drawing, the training and the baselines.")
 cli.define_bounds()

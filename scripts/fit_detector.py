@@ -16,7 +16,7 @@ FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
 flags.DEFINE_string("adversarial", None, "Adversarial images, for knn and logistic.")
-flags.DEFINE_list("attacks", ["bim"], "Attacks whose cost is counted.")
+cli.define_names("attacks", ["bim"], "Attacks whose cost is counted.")
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges the costs.")
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
@@ -30,7 +30,7 @@ def main() -> None:
     benign = data.load_images(FLAGS.images, classifier).images
     detector = detectors.REGISTRY[FLAGS.detector]()
     adversarial = None
-    if FLAGS.adversarial and detector.learns_from_adversarial:
+    if FLAGS.adversarial:
         adversarial = data.load_adversarial(FLAGS.adversarial, classifier)
     total = len(cost_attacks) * (len(benign) + (0 if adversarial is None else len(adversarial)))
     with cli.TerminalProgress().stage("attack costs", total) as advance:

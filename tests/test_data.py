@@ -108,6 +108,7 @@ def test_unfit_files_are_refused(tmp_path: Path, signed: Classifier) -> None:
     np.savez(tmp_path / "none.npz", images=PIXELS[:0])
     np.savez(tmp_path / "shape.npz", images=PIXELS[:, :3])
     np.savez(tmp_path / "kind.npz", images=PIXELS.astype(np.int64))
+    np.savez(tmp_path / "scaled.npz", images=PIXELS // 255)
     np.savez(tmp_path / "range.npz", images=PIXELS.astype(np.float32))
     np.save(tmp_path / "array.npz", PIXELS)
     (tmp_path / "array.npz.npy").rename(tmp_path / "array.npz")
@@ -118,7 +119,8 @@ def test_unfit_files_are_refused(tmp_path: Path, signed: Classifier) -> None:
     for name, message in {
         "missing.npz": "expected a file at", "keys.npz": "to hold 'images', got keys",
         "none.npz": "at least one image", "shape.npz": r"shape \[N, 6, 4, 3\]",
-        "kind.npz": "floats or uint8", "range.npz": r"pixels in \[-1, 1\]",
+        "kind.npz": "floats or uint8", "scaled.npz": "from 0 to 255",
+        "range.npz": r"pixels in \[-1, 1\]",
         "array.npz": "does not load", "cut.npz": "does not load",
         "empty": "image files", "fake": "expected an image in",
     }.items():

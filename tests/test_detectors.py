@@ -61,18 +61,20 @@ def test_logistic_weighs_costs_against_one_another() -> None:
 
 def test_knn_counts_neighbours() -> None:
     costs, kinds = [0, 1, 2, 10, 11, 12], [True, True, False, False, False, True]
-    detector = KNN(k=3).fit(costs, kinds)
+    detector = KNN(k=15).fit(np.repeat(costs, 5), np.repeat(kinds, 5))
     np.testing.assert_allclose(detector.score([0, 12, 11]), [2 / 3, 1 / 3, 1 / 3])
     assert detector.predict([0, 12]).tolist() == [True, False]
 
 
 def test_knn_shares_tied_places() -> None:
-    # The nearest, cost 5, is adversarial; two places are left for four at distance 1,
-    # one of which is adversarial: 1 + 2/4 of 3.
-    detector = KNN(k=3).fit([5, 4, 4, 6, 6], [True, True, False, False, False])
-    np.testing.assert_allclose(detector.score([5]), [(1 + 2 / 4) / 3])
+    # The nearest ten, cost 5, are adversarial; twenty places are left for forty at distance 1,
+    # ten of which are adversarial: 10 + 20 x 10/40 of 30.
+    kinds = [True, True, False, False, False]
+    detector = KNN(k=30).fit(np.repeat([5, 4, 4, 6, 6], 10), np.repeat(kinds, 10))
+    np.testing.assert_allclose(detector.score([5]), [(10 + 20 * 10 / 40) / 30])
 
 
 def test_knn_with_fewer_than_k_uses_all() -> None:
-    detector = KNN(k=100).fit([1, 2, 3, 4], [True, False, False, False])
+    kinds = [True, False, False, False]
+    detector = KNN(k=100).fit(np.repeat([1, 2, 3, 4], 10), np.repeat(kinds, 10))
     np.testing.assert_allclose(detector.score([0, 99]), [0.25, 0.25])

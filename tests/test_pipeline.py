@@ -33,7 +33,8 @@ def test_unseen_adversarial_images_are_flagged(
 ) -> None:
     crafted = adversarial[~np.isnan(adversarial).any(axis=(1, 2, 3))]
     a2d = A2D(classifier, ATTACKS, detectors.REGISTRY[kind]())
-    a2d.fit(benign[:150], crafted[:150]).calibrate(benign[150:300], 0.1)
+    learns = a2d.detector.learns_from_adversarial
+    a2d.fit(benign[:150], crafted[:150] if learns else None).calibrate(benign[150:300], 0.1)
     clean, attacked = a2d.predict(benign[300:]), a2d.predict(crafted[300:])
     assert auroc(clean.score, attacked.score) > 0.9
     assert attacked.is_adversarial.mean() > 0.75
@@ -81,10 +82,13 @@ def test_attacks_may_be_a_sequence_of_different_kinds(classifier: Classifier) ->
 def test_no_image_is_attacked_in_vain(classifier: Classifier, benign: np.ndarray) -> None:
     attacked: list[int] = []
     a2d = A2D(classifier, ATTACKS, detectors.KNN(), on_finished=attacked.append)
+    zscore = A2D(classifier, ATTACKS, detectors.ZScore(), on_finished=attacked.append)
     for step, error in (
         (lambda: a2d.predict(benign), NotFittedError),
         (lambda: a2d.calibrate(benign, 0.1), NotFittedError),
         (lambda: a2d.fit(benign), InvalidInputError),
+        (lambda: a2d.fit(benign, benign[:9]), InvalidInputError),
+        (lambda: zscore.fit(benign, benign), InvalidInputError),
         (lambda: a2d.fit_and_calibrate(benign[:20], benign[:20], 0.01), InvalidInputError),
     ):
         with pytest.raises(error):

@@ -128,6 +128,9 @@ BAD = {
     "no detector": (("detect", "--detector=notes", "--images=few.npz"), "a detector folder"),
     "too few to fit": (FIT, "at least 10 benign images"),
     "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),
+    "attack named twice": ((*FIT, "--attacks=bim,bim"), "must name each but once"),
+    "Z-score with adversarial images": ((*FIT, "--images=benign.npz", "--adversarial=few.npz"),
+                                        "expected benign images alone"),
     "K-NN without adversarial images": ((*FIT, "--detector=knn"), "and 0 adversarial"),
     "unknown threat": (("compare", "--threats=zap"), "expected a threat out of fgsm, bim-a"),
     "unknown baseline": (("compare", "--baselines=zap"), "a baseline out of kd, lid, lid5"),
@@ -155,4 +158,5 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder: Path) -> None:
 def test_help(folder: Path) -> None:
     done = run("compare", "--help", cwd=folder)
     assert done.returncode == 0
+    assert "--bounds" in done.stdout and "--seed" in done.stdout
     assert "Table 2" in done.stdout and "--workdir" in done.stdout

@@ -12,6 +12,8 @@ from a2d_tf import files
 from a2d_tf.calibration import threshold_at
 from a2d_tf.errors import InvalidInputError, NotFittedError
 
+# Below this, what a detector learns is an anecdote.
+MIN_INPUTS = 10
 Costs = NDArray[np.float64]
 Self = TypeVar("Self", bound="CostDetector")
 
@@ -129,11 +131,11 @@ class CostDetector(abc.ABC):
 
 
 def require_both(benign: int, adversarial: int, what: str) -> None:
-    """Raises InvalidInputError unless there are inputs of both kinds."""
-    if not (benign and adversarial):
+    """Raises InvalidInputError unless there are enough inputs of both kinds."""
+    if min(benign, adversarial) < MIN_INPUTS:
         raise InvalidInputError(
-            f"expected both benign and adversarial images to fit {what}, got "
-            f"{benign} benign and {adversarial} adversarial"
+            f"expected at least {MIN_INPUTS} benign and as many adversarial images to fit {what}, "
+            f"got {benign} benign and {adversarial} adversarial"
         )
 
 

@@ -10,15 +10,13 @@ import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
-from a2d_tf.detectors.base import CostDetector, Costs
+from a2d_tf.detectors.base import MIN_INPUTS, CostDetector, Costs
 from a2d_tf.errors import InvalidInputError
 
 # Box-Cox needs positive numbers and costs contain 0.
 SHIFT = 1.0
 # Where most costs are at the cap the likeliest power grows without end, and costs overflow.
 MAX_POWER = 5.0
-# Below this, a mean and a deviation are anecdotes.
-MIN_BENIGN = 10
 
 
 @dataclass(kw_only=True)
@@ -50,9 +48,9 @@ class ZScore(CostDetector):
         return -self.h
 
     def check_counts(self, benign: int, adversarial: int) -> None:
-        if benign < MIN_BENIGN:
+        if benign < MIN_INPUTS:
             raise InvalidInputError(
-                f"expected at least {MIN_BENIGN} benign images to fit a Z-score, got {benign}"
+                f"expected at least {MIN_INPUTS} benign images to fit a Z-score, got {benign}"
             )
 
     def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
