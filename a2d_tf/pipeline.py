@@ -22,7 +22,6 @@ from a2d_tf.errors import InvalidInputError
 
 SETTINGS_FILE = "a2d.json"
 DETECTOR_FILE = "detector.npz"
-FORMAT = 1
 Self = TypeVar("Self", bound="A2D")
 
 
@@ -199,7 +198,6 @@ class A2D:
             self.detector.save(scratch / DETECTOR_FILE)
             classifier_file = _save_classifier(self.classifier, scratch)
             files.save_json(scratch / SETTINGS_FILE, {
-                "format": FORMAT,
                 "classifier": classifier_file,
                 "classifier_sha256": files.sha256(scratch / classifier_file),
                 "bounds": list(self.classifier.bounds),

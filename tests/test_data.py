@@ -77,7 +77,8 @@ def test_scaled_bytes_stay_within_odd_bounds(tmp_path: Path) -> None:
     bounds = (-0.406 / 0.225, (1 - 0.406) / 0.225)
     layers = [keras.Input((6, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
     np.savez(tmp_path / "images.npz", images=np.full((2, 6, 4, 3), 255, np.uint8))
-    load_images(tmp_path / "images.npz", Classifier(keras.Sequential(layers), bounds))
+    loaded = load_images(tmp_path / "images.npz", Classifier(keras.Sequential(layers), bounds))
+    assert (loaded.images == np.float32(bounds[1])).all()
 
 
 def test_failed_adversarial_images_are_left_out_of_a_fit(
