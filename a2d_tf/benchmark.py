@@ -1,4 +1,4 @@
-"""How close an attack comes to the limit: nothing but its forward and backward passes."""
+"""How close an attack comes to the limit: nothing but the passes that it needs."""
 
 import statistics
 import time
@@ -18,10 +18,10 @@ class Measurement(NamedTuple):
 
     Attributes:
       images: their number.
-      steps: forward-backward passes that the counts require, sum of (cost + 2).
+      steps: queries made; a gradient attack's are forward-backward passes, others' forward ones.
       seconds: wall time of the attack, tracing left out.
-      step_seconds: wall time of one forward-backward pass per example in a full batch, the
-        median of passes just before and just after the attack.
+      step_seconds: wall time of one such pass per example in a full batch, the median of passes
+        just before and just after the attack.
     """
 
     images: int
@@ -48,7 +48,7 @@ def measure(
     """
     checked = classifier.check(images)
     attack.run(classifier, checked[:2], batch_size=batch_size)  # traces the graph
-    one_pass = _forward_backward(classifier, checked, batch_size)
+    one_pass = _one_pass(classifier, checked, batch_size, backward=attack.needs_gradients)
     passes = _timed(one_pass)
     start = time.perf_counter()
     result = attack.run(classifier, checked, batch_size=batch_size)
@@ -56,19 +56,19 @@ def measure(
     passes += _timed(one_pass)
     return Measurement(
         images=len(checked),
-        steps=int(result.cost.sum()) + 2 * len(checked),
+        steps=int(result.queries.sum()),
         seconds=seconds,
         step_seconds=statistics.median(passes) / batch_size,
     )
 
 
-def _forward_backward(
-    classifier: Classifier, images: Images, batch_size: int
+def _one_pass(
+    classifier: Classifier, images: Images, batch_size: int, *, backward: bool
 ) -> Callable[[], object]:
     """One pass of a full batch; images repeat if they do not fill it."""
     batch = tf.gather(images, tf.range(batch_size) % len(images))
 
-    def one_pass(batch: tf.Tensor) -> tf.Tensor:
+    def forward_backward(batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
             logits = classifier(batch)
@@ -76,9 +76,10 @@ def _forward_backward(
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return tape.gradient(loss, batch)
 
-    gradient = tf.function(one_pass, autograph=False)
-    gradient(batch)  # traces the graph
-    return lambda: gradient(batch).numpy()
+    step = forward_backward if backward else classifier.decide
+    one_pass = tf.function(step, autograph=False)
+    one_pass(batch)  # traces the graph
+    return lambda: one_pass(batch).numpy()
 
 
 def _timed(call: Callable[[], object]) -> list[float]:

@@ -1,7 +1,7 @@
 """The classifier under attack: any Keras model, SavedModel or callable, as images -> logits."""
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +38,9 @@ class Classifier:
     Args:
       model: a Keras 3 model, or a callable that maps f32[N,H,W,C] to [N,K] with
         TensorFlow operations. A Keras model that ends in softmax or sigmoid is attacked
-        at its logits: its layers are shared, the model is neither copied nor changed.
+        at its logits: its layers are shared, the model is neither copied nor changed. A callable
+        that gives labels alone, integers [N], serves attacks that need no more (`attacks.DBA`);
+        one that is not made of TensorFlow operations goes through `label_only`.
       bounds: the valid pixel range.
       input_shape: (H, W, C); known for a Keras model unless some sizes are free.
       probabilities: whether the outputs are probabilities where no logits can be had. Their
@@ -114,31 +116,72 @@ class Classifier:
             )
         return classifier
 
+    @classmethod
+    def label_only(
+        cls,
+        function: Callable[[Images], ArrayLike],
+        bounds: Bounds | tuple[float, float] = Bounds(),
+        *,
+        input_shape: tuple[int | None, ...] | None = None,
+    ) -> "Classifier":
+        """A black box: any Python function from images f32[N,H,W,C] to integer labels [N]."""
+        def ask(images: Images) -> NDArray[np.int32]:
+            return np.asarray(function(images), np.int32)
+
+        def labels(images: tf.Tensor) -> tf.Tensor:
+            answer = tf.numpy_function(ask, [images], tf.int32)
+            return tf.ensure_shape(answer, images.shape[:1])
+
+        return cls(labels, bounds, input_shape=input_shape)
+
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits f32[N,K] of images f32[N,H,W,C], differentiable."""
-        outputs = tf.cast(self._outputs(images), tf.float32)
+        """Logits f32[N,K] of images f32[N,H,W,C], differentiable.
+
+        Raises:
+          UnsuitableClassifierError: the classifier gives labels alone.
+        """
+        outputs = self._outputs(images)
+        if _are_labels(outputs):
+            raise UnsuitableClassifierError(
+                "expected logits [N, K], got labels alone; use the attack DBA, which asks for no "
+                "more, or give a classifier with one output per class"
+            )
+        outputs = tf.cast(outputs, tf.float32)
         if self.probabilities:
             return tf.math.log(tf.maximum(outputs, np.finfo(np.float32).tiny))
         return outputs
 
+    def decide(self, images: tf.Tensor) -> tf.Tensor:
+        """The most likely class i32[N] of images f32[N,H,W,C], in a graph too."""
+        outputs = self._outputs(images)
+        if _are_labels(outputs):
+            return tf.cast(outputs, tf.int32)
+        return tf.argmax(outputs, axis=1, output_type=tf.int32)
+
     def logits(self, images: ArrayLike, batch_size: int = 128) -> NDArray[np.float32]:
         """Logits f32[N,K] of checked images f32[N,H,W,C], batch by batch."""
-        images = self.check(images)
-        key = ("logits", images.shape[1:])
-        if key not in self.graphs:
-            signature = [tf.TensorSpec((None, *images.shape[1:]), tf.float32)]
-            self.graphs[key] = tf.function(self, input_signature=signature, autograph=False)
-        forward = self.graphs[key]
-        batches = [
-            forward(images[start:start + batch_size]).numpy()
-            for start in range(0, len(images), batch_size)
-        ]
+        batches = self._in_batches(self, images, batch_size)
         return np.concatenate(batches) if batches else np.zeros((0, 0), np.float32)
 
     def predict(self, images: ArrayLike, batch_size: int = 128) -> Labels:
         """The most likely class i64[N] of images f32[N,H,W,C]."""
-        logits = self.logits(images, batch_size)
-        return logits.argmax(axis=1) if len(logits) else np.zeros(0, np.int64)
+        batches = self._in_batches(self.decide, images, batch_size)
+        return np.concatenate([np.zeros(0, np.int64), *batches])
+
+    def _in_batches(
+        self, function: Callable[[tf.Tensor], tf.Tensor], images: ArrayLike, batch_size: int
+    ) -> list[NDArray[Any]]:
+        """What a method of the classifier gives for checked images, batch by batch."""
+        images = self.check(images)
+        key = (function, images.shape[1:])
+        if key not in self.graphs:
+            signature = [tf.TensorSpec((None, *images.shape[1:]), tf.float32)]
+            self.graphs[key] = tf.function(function, input_signature=signature, autograph=False)
+        forward = self.graphs[key]
+        return [
+            forward(images[start:start + batch_size]).numpy()
+            for start in range(0, len(images), batch_size)
+        ]
 
     def check(self, images: ArrayLike) -> Images:
         """The images as f32[N,H,W,C], after checking shape, finiteness and bounds.
@@ -167,17 +210,18 @@ class Classifier:
             )
         return images
 
-    def preflight(self, images: Images) -> None:
+    def preflight(self, images: Images, *, gradients: bool = True) -> None:
         """Checks the classifier once on some of the images it is to be attacked with.
 
         Args:
           images: f32[N,H,W,C], already checked; the first 32 are used.
+          gradients: whether the attack needs any; if not, nothing is checked.
 
         Raises:
           UnsuitableClassifierError: outputs that are not [N,K] or not finite, undeclared
             probabilities, or gradients that are exactly zero.
         """
-        if not self._preflight_due or not len(images):
+        if not (gradients and self._preflight_due and len(images)):
             return
         batch = tf.constant(images[:PREFLIGHT_IMAGES])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -200,7 +244,12 @@ class Classifier:
         if len(sizes) < 3:
             return False  # `preflight` looks again, on real images
         noise = np.random.default_rng(0).uniform(*self.bounds, (4, *sizes))
-        return sums_to_one(self._outputs(tf.constant(noise, tf.float32)))
+        outputs = self._outputs(tf.constant(noise, tf.float32))
+        return not _are_labels(outputs) and sums_to_one(outputs)
+
+
+def _are_labels(outputs: tf.Tensor) -> bool:
+    return bool(outputs.shape.rank == 1 and outputs.dtype.is_integer)
 
 
 def sums_to_one(outputs: tf.Tensor) -> bool:

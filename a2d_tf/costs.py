@@ -17,11 +17,13 @@ class CostTable(NamedTuple):
     Attributes:
       costs: i32[N,A], iterations; equal to the attack's `max_iterations` where it failed.
       success: bool[N,A]; a cost without success is censored, not measured.
+      queries: i32[N,A], how often the classifier was asked; a gradient comes with its query.
       labels: i64[N], what the classifier makes of the untouched images.
     """
 
     costs: NDArray[np.int32]
     success: NDArray[np.bool_]
+    queries: NDArray[np.int32]
     labels: Labels
 
 
@@ -49,7 +51,9 @@ def attack_costs(
     if not attacks:
         raise InvalidInputError("expected at least one attack, got none")
     checked = classifier.check(images)
-    classifier.preflight(checked)
+    classifier.preflight(
+        checked, gradients=any(attack.needs_gradients for attack in attacks.values())
+    )
     labels = classifier.predict(checked, batch_size)
     results = [
         attack.run(classifier, checked, labels, batch_size=batch_size, on_finished=on_finished)
@@ -58,5 +62,6 @@ def attack_costs(
     return CostTable(
         costs=np.stack([result.cost for result in results], axis=1),
         success=np.stack([result.success for result in results], axis=1),
+        queries=np.stack([result.queries for result in results], axis=1),
         labels=labels,
     )

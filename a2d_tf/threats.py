@@ -1,6 +1,7 @@
 """Threats: named recipes that craft the adversarial inputs to be detected."""
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.attacks import BIM
+from a2d_tf.attacks import BIM, CarliniWagner, PairwiseJSMA, randomness
 from a2d_tf.attacks.base import OnFinished
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.data import Dataset
@@ -121,10 +122,81 @@ class BIMa(Threat):
         return attack.run(classifier, images, labels, on_finished=on_finished).adversarial
 
 
+@dataclass(frozen=True, kw_only=True)
+class JSMA(Threat):
+    """Jacobian-based saliency map attack in pairs of pixels (Papernot 2016), to a random class.
+
+    Attributes:
+      theta: by how much a pixel brightens, as a fraction of the pixel range.
+      gamma: share of the pixels that may change.
+      seed: of the target classes; equal images have equal targets.
+    """
+
+    name: ClassVar[str] = "jsma"
+    theta: float
+    gamma: float
+    seed: int = 0
+
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
+        pairs = math.floor(images[0].size * self.gamma / 2) if len(images) else 0
+        # The last pair is tested too.
+        attack = PairwiseJSMA(theta=self.theta, max_iterations=pairs + 1)
+        classes = classifier.logits(images[:1]).shape[1]
+        targets = self._targets(images, labels, classes)
+        return attack.run(
+            classifier, images, labels, targets=targets, on_finished=on_finished
+        ).adversarial
+
+    def _targets(self, images: Images, labels: Labels, classes: int) -> Labels:
+        """A random class other than the true one for each image."""
+        drawn = randomness.uniform(
+            randomness.keys(images, self.seed), np.zeros(len(images), np.int32), 1
+        )
+        steps = 1 + np.floor(drawn.numpy()[:, 0] * (classes - 1))
+        targets: Labels = (labels + steps.astype(np.int64)) % classes
+        return targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class CW(Threat):
+    """Carlini and Wagner's attack in L2 (2017), untargeted.
+
+    Attributes:
+      kappa: logits by which another class must lead.
+      c: the constant to start from.
+      step, constants, iterations: Adam's step size, the constants tried, and the descent steps
+        for each.
+    """
+
+    name: ClassVar[str] = "cw"
+    kappa: float
+    c: float
+    step: float = 0.05
+    constants: int = 4
+    iterations: int = 100
+
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
+        attack = CarliniWagner(
+            confidence=self.kappa, initial_const=self.c, step=self.step,
+            binary_search_steps=self.constants,
+            max_iterations=self.constants * self.iterations,
+        )
+        return attack.run(classifier, images, labels, on_finished=on_finished).adversarial
+
+
 # Paper, Table 5.
+_JSMA, _CW = JSMA(theta=1.0, gamma=0.1), CW(kappa=0.0, c=0.02)
 PRESETS: dict[str, dict[str, Threat]] = {
-    "mnist": {"fgsm": FGSM(eps=0.3), "bim-a": BIMa(eps=0.3, step=0.01)},
-    "cifar10": {"fgsm": FGSM(eps=0.05), "bim-a": BIMa(eps=0.05, step=0.005)},
+    "mnist": {
+        "fgsm": FGSM(eps=0.3), "bim-a": BIMa(eps=0.3, step=0.01), "jsma": _JSMA, "cw": _CW,
+    },
+    "cifar10": {
+        "fgsm": FGSM(eps=0.05), "bim-a": BIMa(eps=0.05, step=0.005), "jsma": _JSMA, "cw": _CW,
+    },
 }
 
 
@@ -132,7 +204,7 @@ def preset(name: str, dataset: str) -> Threat:
     """A threat with the settings of the paper's Table 5.
 
     Args:
-      name: "fgsm" or "bim-a".
+      name: "fgsm", "bim-a", "jsma" or "cw".
       dataset: "mnist" or "cifar10".
 
     Raises:

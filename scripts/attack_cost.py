@@ -34,6 +34,7 @@ def main() -> None:
         FLAGS.out,
         cost=table.costs[:, 0],
         success=table.success[:, 0],
+        queries=table.queries[:, 0],
         label=table.labels,
         provenance=files.provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
     )

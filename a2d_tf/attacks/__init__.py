@@ -1,12 +1,18 @@
 """Attacks whose iterations are counted, and the papers' settings for them."""
 
 from a2d_tf.attacks.base import Attack, AttackResult
+from a2d_tf.attacks.boundary import DBA
+from a2d_tf.attacks.carlini import CarliniWagner
 from a2d_tf.attacks.gradient import BIM, BIM2
 from a2d_tf.attacks.presets import PRESETS, preset
-from a2d_tf.attacks.saliency import JSMA
+from a2d_tf.attacks.saliency import JSMA, PairwiseJSMA
 
-REGISTRY: dict[str, type[Attack]] = {attack.name: attack for attack in (BIM, BIM2, JSMA)}
+# Attacks whose cost is counted; the others craft threats.
+REGISTRY: dict[str, type[Attack]] = {
+    attack.name: attack for attack in (BIM, BIM2, JSMA, DBA)
+}
 
 __all__ = [
-    "Attack", "AttackResult", "BIM", "BIM2", "JSMA", "PRESETS", "REGISTRY", "preset",
+    "Attack", "AttackResult", "BIM", "BIM2", "CarliniWagner", "DBA", "JSMA", "PRESETS",
+    "PairwiseJSMA", "REGISTRY", "preset",
 ]

@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import State
+from a2d_tf.attacks.loop import Examples, State, per_image
 from a2d_tf.classifier import Classifier
 
 
@@ -25,7 +25,7 @@ class GradientAttack(Attack):
     tests_before_update: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def aim(self, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    def aim(self, state: State, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         """The class i32[n] whose cross-entropy is followed, from the untouched images' logits."""
 
     @abc.abstractmethod
@@ -36,34 +36,33 @@ class GradientAttack(Attack):
     def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State:
         """The parts of the state that one step along the gradient [n,H,W,C] changes."""
 
-    def start(self, images: tf.Tensor, labels: tf.Tensor) -> State:
+    def start(self, examples: Examples) -> State:
         return {
-            "images": images,
-            "original": images,
-            "goal": labels,
-            "steps": tf.zeros_like(labels),
+            "images": examples.images, "original": examples.images, "goal": examples.labels,
         }
 
     def advance(self, classifier: Classifier, state: State) -> State:
-        untouched = state["steps"] == 0
+        steps = state["queries"] - 1
+        untouched = steps == 0
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state["images"])
             logits = classifier(state["images"])
             prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
             label = tf.where(state["goal"] < 0, prediction, state["goal"])
-            goal = tf.where(untouched, self.aim(logits, label), state["goal"])
+            goal = tf.where(untouched, self.aim(state, logits, label), state["goal"])
             # Per example: a mean over the batch would tie the examples to one another.
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(goal, logits)
         state = state | {"goal": goal}
         moved = self.update(classifier, state, tape.gradient(loss, state["images"]))
 
-        cost = state["steps"] - (0 if self.tests_before_update else 1)
+        cost = steps - (0 if self.tests_before_update else 1)
         success = self.reached(prediction, goal) & (cost >= 0)
         # An update that changes nothing now never will: the rest is known without computing it.
         finished = success | (cost >= self.max_iterations - 1) | _unchanged(state, moved)
         return state | moved | {
-            "images": _choose(finished, state["images"], moved["images"]),
-            "steps": state["steps"] + 1,
+            "images": tf.where(
+                per_image(finished), state["images"], moved["images"]
+            ),
             "cost": tf.where(success, cost, self.max_iterations),
             "success": success,
             "finished": finished,
@@ -84,7 +83,7 @@ class BIM(GradientAttack):
     eps: float
     step: float
 
-    def aim(self, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    def aim(self, state: State, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         return label
 
     def reached(self, prediction: tf.Tensor, goal: tf.Tensor) -> tf.Tensor:
@@ -138,7 +137,3 @@ def _rms(values: tf.Tensor) -> tf.Tensor:
 def _unchanged(state: State, moved: State) -> tf.Tensor:
     same = [tf.reduce_all(moved[name] == state[name], axis=(1, 2, 3)) for name in moved]
     return tf.reduce_all(tf.stack(same), axis=0)
-
-
-def _choose(condition: tf.Tensor, images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    return tf.where(condition[:, None, None, None], images, others)

@@ -19,19 +19,50 @@ from a2d_tf.classifier import Classifier
 
 State = dict[str, tf.Tensor]
 # Every state holds these; an attack adds what else its update rule needs.
-OUTCOME = ("index", "images", "cost", "success")
+OUTCOME = ("index", "images", "cost", "success", "queries")
 # A segment of the loop returns to Python this often: for progress and for Ctrl-C.
 SEGMENT_STEPS = 64
+
+
+class Examples(NamedTuple):
+    """What an attack is told of the examples.
+
+    Attributes:
+      images: f32[n,H,W,C].
+      labels: i32[n], the labels to leave; -1 where the classifier's own is meant.
+      targets: i32[n], the labels to reach; -1 where any other will do.
+      keys: u32[n], of the examples' random numbers; see `attacks.randomness`.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    targets: tf.Tensor
+    keys: tf.Tensor
+
+
+def per_image(values: tf.Tensor) -> tf.Tensor:
+    """Values [n] as [n,1,1,1], a number for each image."""
+    return values[:, None, None, None]
+
+
+def choose(condition: tf.Tensor, new: State, old: State) -> State:
+    """The rows of `new` where the condition bool[n] holds, else those of `old`."""
+    return {
+        name: value if new[name] is value else tf.where(
+            tf.reshape(condition, (-1, *[1] * (len(value.shape) - 1))), new[name], value
+        )
+        for name, value in old.items()
+    }
 
 
 class Steppable(Protocol):
     """What the loop needs of an attack."""
 
-    def start(self, images: tf.Tensor, labels: tf.Tensor) -> State:
-        """Rows that have made no iteration yet, from images [n,H,W,C] and labels i32[n]."""
+    def start(self, examples: Examples) -> State:
+        """Rows that have asked the classifier nothing yet."""
 
     def advance(self, classifier: Classifier, state: State) -> State:
-        """Every row one iteration further; sets `finished`, and `cost`, `success` with it."""
+        """Every row one query further; sets `finished`, and `cost`, `success` with it."""
 
 
 class Finished(NamedTuple):
@@ -41,53 +72,49 @@ class Finished(NamedTuple):
     adversarial: NDArray[np.float32]
     cost: NDArray[np.int32]
     success: NDArray[np.bool_]
+    queries: NDArray[np.int32]
 
 
 def run_loop(
-    attack: Steppable,
-    classifier: Classifier,
-    images: NDArray[np.float32],
-    labels: NDArray[np.int32],
-    batch_size: int,
+    attack: Steppable, classifier: Classifier, examples: Examples, batch_size: int
 ) -> Iterator[Finished]:
     """Yields the examples as their attacks end, every example once.
 
     Args:
       attack: hashable, since its graph is traced once for each classifier and kept there.
-      classifier: its gradients are taken inside the graph.
-      images: f32[N,H,W,C], checked.
-      labels: i32[N], -1 where the classifier's own prediction is meant.
+      classifier: asked inside the graph.
+      examples: checked.
       batch_size: rows in the loop at once; bounds the memory.
     """
-    key = (attack, images.shape[1:])
+    count, *shape = examples.images.shape
+    key = (attack, tuple(shape))
     if key not in classifier.graphs:
-        classifier.graphs[key] = _trace_segment(attack, classifier, images.shape[1:])
+        classifier.graphs[key] = _trace_segment(attack, classifier, examples)
     segment = classifier.graphs[key]
-    all_images, all_labels = tf.constant(images), tf.constant(labels)
-    state = _rows(attack, all_images, all_labels, 0, 0)
+    state = _rows(attack, examples, 0, 0)
     position = tf.constant(0)
     done = 0
-    while done < len(images):
-        state, position, finished = segment(
-            state, position, all_images, all_labels, tf.constant(batch_size)
-        )
+    while done < count:
+        state, position, finished = segment(state, position, examples, tf.constant(batch_size))
         done += len(finished["index"])
         yield Finished(*(finished[name].numpy() for name in OUTCOME))
 
 
 def _trace_segment(
-    attack: Steppable, classifier: Classifier, shape: tuple[int, ...]
+    attack: Steppable, classifier: Classifier, examples: Examples
 ) -> Callable[..., Any]:
-    images = tf.TensorSpec((None, *shape), tf.float32)
-    labels = tf.TensorSpec((None,), tf.int32)
+    def specification(value: tf.Tensor) -> tf.TensorSpec:
+        return tf.TensorSpec(_any_row_count(value), value.dtype)
+
     scalar = tf.TensorSpec((), tf.int32)
-    no_rows = _rows(attack, tf.zeros((0, *shape)), tf.zeros((0,), tf.int32), 0, 0)
-    state = {
-        name: tf.TensorSpec(_any_row_count(value), value.dtype) for name, value in no_rows.items()
-    }
     segment: Callable[..., Any] = tf.function(
         functools.partial(run_segment, attack, classifier, steps=SEGMENT_STEPS),
-        input_signature=[state, scalar, images, labels, scalar],
+        input_signature=[
+            tf.nest.map_structure(specification, _rows(attack, examples, 0, 0)),
+            scalar,
+            tf.nest.map_structure(specification, examples),
+            scalar,
+        ],
         autograph=False,
     )
     return segment
@@ -98,28 +125,27 @@ def run_segment(
     classifier: Classifier,
     state: State,
     position: tf.Tensor,
-    images: tf.Tensor,
-    labels: tf.Tensor,
+    examples: Examples,
     batch_size: tf.Tensor,
     steps: int,
 ) -> tuple[State, tf.Tensor, State]:
-    """Up to `steps` iterations of a full batch, inside a graph.
+    """Up to `steps` queries of a full batch, inside a graph.
 
     Args:
       state: the rows under way, perhaps none.
-      position: i32, the first of `images` that has not been started.
-      images, labels: all examples, f32[N,H,W,C] and i32[N].
+      position: i32, the first of the examples that has not been started.
+      examples: all of them.
       batch_size: i32, rows in the loop at once.
-      steps: iterations at most.
+      steps: queries of a row at most.
 
     Returns:
       The rows still under way, the new position, and the rows that finished.
     """
-    total = tf.shape(images)[0]
+    total = tf.shape(examples.labels)[0]
 
     def refill(state: State, position: tf.Tensor) -> tuple[State, tf.Tensor]:
         end = tf.minimum(total, position + batch_size - _count(state))
-        fresh = _rows(attack, images, labels, position, end)
+        fresh = _rows(attack, examples, position, end)
         return {name: tf.concat([state[name], fresh[name]], 0) for name in state}, end
 
     def retire(state: State, finished: State) -> tuple[State, State]:
@@ -145,7 +171,7 @@ def run_segment(
             lambda: refill(state, position),
             lambda: (dict(state), position),
         )
-        state = attack.advance(classifier, state)
+        state = attack.advance(classifier, state | {"queries": state["queries"] + 1})
         state, finished = tf.cond(
             tf.reduce_any(state["finished"]),
             lambda: retire(state, finished),
@@ -166,17 +192,18 @@ def run_segment(
 
 
 def _rows(
-    attack: Steppable, images: tf.Tensor, labels: tf.Tensor, start: tf.Tensor, end: tf.Tensor
+    attack: Steppable, examples: Examples, start: int | tf.Tensor, end: int | tf.Tensor
 ) -> State:
-    """The rows of examples `start` to `end`, which have made no iteration yet."""
+    """The rows of examples `start` to `end`, which have asked nothing yet."""
     index = tf.range(start, end)
     never = tf.zeros_like(index, tf.bool)
     return {
         "index": index,
+        "queries": tf.zeros_like(index),
         "cost": tf.zeros_like(index),
         "success": never,
         "finished": never,
-        **attack.start(images[start:end], labels[start:end]),
+        **attack.start(Examples(*(values[start:end] for values in examples))),
     }
 
 

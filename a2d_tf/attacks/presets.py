@@ -1,6 +1,7 @@
 """The papers' settings, by name."""
 
 from a2d_tf.attacks.base import Attack
+from a2d_tf.attacks.boundary import DBA
 from a2d_tf.attacks.gradient import BIM, BIM2
 from a2d_tf.attacks.saliency import JSMA
 from a2d_tf.errors import pick
@@ -13,11 +14,13 @@ PRESETS: dict[str, dict[str, Attack]] = {
         "bim": BIM(eps=0.3, step=0.0006, max_iterations=500),
         "bim2": BIM2(eps=0.1, step=0.0002, max_iterations=500),
         "jsma": _JSMA,
+        "dba": DBA(mse_threshold=0.02, max_iterations=5000),
     },
     "cifar10": {
         "bim": BIM(eps=0.03, step=0.00006, max_iterations=500),
         "bim2": BIM2(eps=0.01, step=0.00002, max_iterations=500),
         "jsma": _JSMA,
+        "dba": DBA(mse_threshold=5e-5, max_iterations=5000),
     },
 }
 
@@ -26,7 +29,7 @@ def preset(name: str, dataset: str) -> Attack:
     """A cost attack with the published settings.
 
     Args:
-      name: "bim", "bim2" or "jsma".
+      name: "bim", "bim2", "jsma" or "dba".
       dataset: "mnist" or "cifar10".
 
     Raises:

@@ -1,17 +1,45 @@
-"""JSMA as a cost attack: one pixel per iteration, the one that promises the most."""
+"""JSMA: the pixels that promise the most, one per iteration as cost, two to craft."""
 
+import abc
 from dataclasses import dataclass
 from typing import ClassVar
 
 import tensorflow as tf
 
 from a2d_tf.attacks.gradient import GradientAttack
-from a2d_tf.attacks.loop import State
+from a2d_tf.attacks.loop import Examples, State
 from a2d_tf.classifier import Classifier
 
 
 @dataclass(frozen=True, kw_only=True)
-class JSMA(GradientAttack):
+class SaliencyAttack(GradientAttack):
+    """What the saliency attacks share: they head for a class and stop once it is reached.
+
+    That class is the target, or else the untouched image's second most likely one. The test
+    comes before the update.
+    """
+
+    tests_before_update: ClassVar[bool] = True
+    takes_targets: ClassVar[bool] = True
+
+    def start(self, examples: Examples) -> State:
+        return super().start(examples) | {
+            "target": examples.targets, "changes": tf.zeros_like(examples.images),
+        }
+
+    def aim(self, state: State, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+        second = tf.argmax(without(logits, label), axis=1, output_type=tf.int32)
+        return tf.where(state["target"] < 0, second, state["target"])
+
+    def reached(self, prediction: tf.Tensor, goal: tf.Tensor) -> tf.Tensor:
+        return prediction == goal
+
+    @abc.abstractmethod
+    def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class JSMA(SaliencyAttack):
     """Jacobian-based Saliency Map Attack towards the second most likely class.
 
     JSMA_d in the paper (section 5.1): a single channel of a single pixel moves per iteration.
@@ -24,20 +52,8 @@ class JSMA(GradientAttack):
     """
 
     name: ClassVar[str] = "jsma"
-    tests_before_update: ClassVar[bool] = True
     theta: float
     max_changes_per_pixel: int
-
-    def start(self, images: tf.Tensor, labels: tf.Tensor) -> State:
-        return super().start(images, labels) | {"changes": tf.zeros_like(images)}
-
-    def aim(self, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-        left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
-        others = tf.where(left, logits.dtype.min, logits)
-        return tf.argmax(others, axis=1, output_type=tf.int32)
-
-    def reached(self, prediction: tf.Tensor, goal: tf.Tensor) -> tf.Tensor:
-        return prediction == goal
 
     def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State:
         images, changes = state["images"], state["changes"]
@@ -55,6 +71,48 @@ class JSMA(GradientAttack):
             "images": tf.clip_by_value(moved, lower, upper),
             "changes": changes + tf.abs(move),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairwiseJSMA(SaliencyAttack):
+    """The saliency map attack of Papernot 2016: a pair of pixels brightens per iteration.
+
+    Of the pixels p, q that still can, it picks the pair with the largest
+    -(a_p + a_q)(b_p + b_q), where a is the derivative of the goal's probability and b the sum
+    of those of all others, with a_p + a_q > 0 > b_p + b_q. Probabilities add up to one, so b is
+    -a, and the best pair are the two pixels with the largest a; in that order they stand by the
+    derivative of its logarithm too, which does not vanish. A channel counts as a pixel of its
+    own.
+
+    Attributes:
+      theta: by how much a pixel brightens, as a fraction of the pixel range; it does so once.
+      max_iterations: pairs changed at most, and the last test.
+    """
+
+    name: ClassVar[str] = "jsma-pairwise"
+    theta: float
+
+    def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State:
+        images, changes = state["images"], state["changes"]
+        closed = (changes > 0) | (images >= classifier.bounds.upper)
+        never = gradient.dtype.min
+        saliency = tf.where(closed, never, -gradient)
+        first = _largest(saliency)
+        second = _largest(tf.where(first > 0, never, saliency))
+        pair = first + second
+        # Fewer than two open pixels leave an infinite sum, and a pair that does not help none.
+        gain = tf.reduce_sum(tf.where(pair > 0, saliency, 0.0), axis=(1, 2, 3), keepdims=True)
+        move = tf.where(gain > 0, pair, 0.0)
+        moved = images + self.theta * classifier.bounds.range * move
+        return {
+            "images": tf.minimum(moved, classifier.bounds.upper), "changes": changes + move,
+        }
+
+
+def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """Logits [n,K] with those of the labels i32[n] far below all others."""
+    left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
+    return tf.where(left, logits.dtype.min, logits)
 
 
 def _largest(values: tf.Tensor) -> tf.Tensor:

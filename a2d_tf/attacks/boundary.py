@@ -1,0 +1,209 @@
+"""The Boundary Attack: a walk along the decision boundary that asks for labels alone."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import tensorflow as tf
+
+from a2d_tf.attacks import randomness
+from a2d_tf.attacks.base import Attack
+from a2d_tf.attacks.loop import Examples, State, choose, per_image
+from a2d_tf.classifier import Bounds, Classifier
+
+# Brendel 2018, and the settings of its published code.
+NOISE_IMAGES = 1000
+BLENDS = 1000
+CANDIDATES = 25
+SPHERICAL_EVERY = 10
+FIRST_STEP = 0.01
+ADAPTATION = 1.5
+TOO_EASY, TOO_HARD = 0.5, 0.2
+SPHERICAL_WINDOW, SOURCE_WINDOW = 100, 30
+
+# What a row asks about next.
+LABEL, NOISE, BLEND, WALK = range(4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DBA(Attack):
+    """Decision-based Boundary Attack (Brendel 2018; DBA_d in the paper, section 5.1).
+
+    It starts at noise of another class, blends it back towards the input, and walks along the
+    boundary until it is near. Every row asks one question per trip of the loop, whatever stage
+    it has come to, so that no query is made in vain. The cost is one-based, as published.
+
+    Attributes:
+      mse_threshold: the mean squared error to the input below which the attack succeeds, as a
+        fraction of the squared pixel range.
+      max_iterations: iterations of the walk at most.
+    """
+
+    name: ClassVar[str] = "dba"
+    needs_gradients: ClassVar[bool] = False
+    mse_threshold: float
+
+    def start(self, examples: Examples) -> State:
+        zero = tf.zeros_like(examples.labels)
+        number = tf.zeros_like(zero, tf.float32)
+        return {
+            "images": examples.images,
+            "original": examples.images,
+            "label": examples.labels,
+            "key": examples.keys,
+            "asking": zero + LABEL,
+            "tries": zero,
+            "iteration": zero,
+            "on_sphere": tf.zeros_like(zero, tf.bool),
+            "spherical_step": number + FIRST_STEP,
+            "source_step": number + FIRST_STEP,
+            "spherical_window": _empty_window(zero, SPHERICAL_WINDOW),
+            "source_window": _empty_window(zero, SOURCE_WINDOW),
+        }
+
+    def advance(self, classifier: Classifier, state: State) -> State:
+        question = self._question(state, classifier.bounds)
+        prediction = classifier.decide(question)
+        crossed = prediction != state["label"]
+        asking = state["asking"]
+        for stage, answered in (
+            (LABEL, self._told_label(state, prediction)),
+            (NOISE, self._tried_noise(state, question, crossed)),
+            (BLEND, self._blended(state, question, crossed)),
+            (WALK, self._walked(state, question, crossed, classifier.bounds)),
+        ):
+            state = choose(asking == stage, answered, state)
+        return state
+
+    def _question(self, state: State, bounds: Bounds) -> tf.Tensor:
+        """The image f32[n,H,W,C] that each row asks about."""
+        original, images, tries = state["original"], state["images"], state["tries"]
+        shape = tf.shape(original)
+        size = tf.reduce_prod(shape[1:])
+        # No two questions of a row draw the same numbers.
+        draw = tries + tf.where(
+            state["asking"] == WALK, NOISE_IMAGES + CANDIDATES * state["iteration"], 0
+        )
+        drawn = randomness.uniform(state["key"], draw, size)
+        noise = bounds.lower + bounds.range * tf.reshape(drawn, shape)
+        share = per_image(tf.cast(tries + 1, tf.float32) / BLENDS)
+        directions = tf.reshape(randomness.to_normal(drawn), shape)
+        asking = per_image(state["asking"])
+        return tf.where(
+            asking == LABEL, original, tf.where(
+                asking == NOISE, noise, tf.where(
+                    asking == BLEND, (1 - share) * original + share * images,
+                    _candidate(state, directions, bounds),
+                )
+            )
+        )
+
+    def _told_label(self, state: State, prediction: tf.Tensor) -> State:
+        label = tf.where(state["label"] < 0, prediction, state["label"])
+        return state | {"label": label, "asking": tf.fill(tf.shape(label), NOISE)}
+
+    def _tried_noise(self, state: State, question: tf.Tensor, crossed: tf.Tensor) -> State:
+        tries = state["tries"] + 1
+        return state | {
+            "images": tf.where(per_image(crossed), question, state["images"]),
+            "asking": tf.where(crossed, BLEND, NOISE),
+            "tries": tf.where(crossed, 0, tries),
+            "cost": tf.fill(tf.shape(tries), self.max_iterations),
+            "finished": ~crossed & (tries == NOISE_IMAGES),
+        }
+
+    def _blended(self, state: State, question: tf.Tensor, crossed: tf.Tensor) -> State:
+        return state | {
+            "images": tf.where(per_image(crossed), question, state["images"]),
+            "asking": tf.where(crossed, WALK, BLEND),
+            "tries": tf.where(crossed, 0, state["tries"] + 1),
+            "iteration": tf.ones_like(state["iteration"]),
+        }
+
+    def _walked(
+        self, state: State, question: tf.Tensor, crossed: tf.Tensor, bounds: Bounds
+    ) -> State:
+        """A candidate on the sphere only opens the way to the one nearer to the source."""
+        iteration, on_sphere = state["iteration"], state["on_sphere"]
+        counts = iteration % SPHERICAL_EVERY == 0
+        state = state | {
+            "spherical_window": _record(state["spherical_window"], crossed, on_sphere),
+            "source_window": _record(state["source_window"], crossed, counts & ~on_sphere),
+        }
+        arrived = crossed & ~on_sphere
+        nearer = _squared_distance(question, state) < _squared_distance(state["images"], state)
+        images = tf.where(per_image(arrived & nearer), question, state["images"])
+        tries = tf.where(crossed, state["tries"], state["tries"] + 1)
+        ended = arrived | (tries == CANDIDATES)
+
+        error = _squared_distance(images, state) / bounds.range**2
+        success = ended & (error < self.mse_threshold)
+        following = iteration + tf.cast(ended, tf.int32)
+        same = state | {"images": images, "tries": tries, "on_sphere": counts & ~crossed}
+        fresh = _adapted(state) | {
+            "images": images,
+            "tries": tf.zeros_like(tries),
+            "iteration": following,
+            "on_sphere": following % SPHERICAL_EVERY == 0,
+            "cost": tf.where(success, iteration, self.max_iterations),
+            "success": success,
+            "finished": success | (following > self.max_iterations),
+        }
+        return choose(ended, fresh, same)
+
+
+def _candidate(state: State, directions: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """The next candidate: a step along the sphere around the input, then one towards it."""
+    original = state["original"]
+    away = state["images"] - original
+    radius = _norm(away)
+    along = tf.reduce_sum(directions * away, axis=(1, 2, 3), keepdims=True)
+    tangent = directions - away * tf.math.divide_no_nan(along, radius**2)
+    spherical_step = per_image(state["spherical_step"])
+    tangent *= tf.math.divide_no_nan(spherical_step * radius, _norm(tangent))
+    on_sphere = original + (away + tangent) / tf.sqrt(1 + spherical_step**2)
+    on_sphere = tf.clip_by_value(on_sphere, *bounds)
+    distance = _norm(original - on_sphere)
+    # Clipping has left the sphere: what is missing is made up for.
+    length = per_image(state["source_step"]) * radius + distance - radius
+    share = tf.math.divide_no_nan(tf.maximum(length, 0.0), distance)
+    towards = tf.clip_by_value(on_sphere + share * (original - on_sphere), *bounds)
+    return tf.where(per_image(state["on_sphere"]), on_sphere, towards)
+
+
+def _adapted(state: State) -> State:
+    """Steps that suit the boundary: longer where most candidates cross it, shorter where few."""
+    spherical, spherical_window = _verdict(state["spherical_window"])
+    source, source_window = _verdict(state["source_window"])
+    return state | {
+        "spherical_step": state["spherical_step"] * spherical,
+        "source_step": state["source_step"] * spherical * source,
+        "spherical_window": spherical_window,
+        "source_window": source_window,
+    }
+
+
+def _verdict(window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The factor f32[n] for the step that a full window calls for, and the window after it."""
+    full = tf.reduce_all(window >= 0, axis=1)
+    rate = tf.reduce_mean(window, axis=1)
+    factor = tf.where(full & (rate > TOO_EASY), ADAPTATION, 1.0)
+    factor = tf.where(full & (rate < TOO_HARD), 1 / ADAPTATION, factor)
+    return factor, tf.where((factor != 1)[:, None], -tf.ones_like(window), window)
+
+
+def _empty_window(rows: tf.Tensor, size: int) -> tf.Tensor:
+    """The last answers, latest first: 1 where a candidate crossed, 0 not, -1 not yet asked."""
+    return tf.fill((tf.shape(rows)[0], size), -1.0)
+
+
+def _record(window: tf.Tensor, crossed: tf.Tensor, asked: tf.Tensor) -> tf.Tensor:
+    newest = tf.cast(crossed, tf.float32)[:, None]
+    return tf.where(asked[:, None], tf.concat([newest, window[:, :-1]], axis=1), window)
+
+
+def _squared_distance(images: tf.Tensor, state: State) -> tf.Tensor:
+    return tf.reduce_mean(tf.square(images - state["original"]), axis=(1, 2, 3))
+
+
+def _norm(values: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_sum(tf.square(values), axis=(1, 2, 3), keepdims=True))
