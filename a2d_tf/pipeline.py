@@ -18,10 +18,12 @@ from a2d_tf.calibration import check_count
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.costs import CostTable, attack_costs
 from a2d_tf.detectors import CostDetector
+from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
 
 SETTINGS_FILE = "a2d.json"
 DETECTOR_FILE = "detector.npz"
+Fingerprints = NDArray[np.float64]
 Self = TypeVar("Self", bound="A2D")
 
 
@@ -54,6 +56,8 @@ class A2D:
       classifier: the classifier whose inputs are judged; it is not touched.
       attacks: the cost attacks, by name or in a sequence of different kinds.
       detector: judges their costs.
+      directions: whether the detector also sees `directions.direction_costs`; with some tens of
+        columns more it should be one that learns from adversarial images too.
       batch_size: examples under attack at once; bounds the memory, changes no verdict.
       on_finished: called with the number of (image, attack) pairs that just finished.
 
@@ -67,6 +71,7 @@ class A2D:
         attacks: Mapping[str, Attack] | Sequence[Attack],
         detector: CostDetector,
         *,
+        directions: bool = False,
         batch_size: int = 128,
         on_finished: OnFinished | None = None,
     ):
@@ -82,6 +87,7 @@ class A2D:
         self.classifier = classifier
         self.attacks = dict(attacks)
         self.detector = detector
+        self.directions = directions
         self.batch_size = batch_size
         self.on_finished = on_finished
 
@@ -94,6 +100,19 @@ class A2D:
             batch_size=self.batch_size,
             on_finished=self.on_finished,
         )
+
+    def fingerprints(self, images: ArrayLike, table: CostTable | None = None) -> Fingerprints:
+        """What the detector sees of images f32[N,H,W,C]: a row each (paper, section 4.1).
+
+        Args:
+          images: the images.
+          table: their attack costs, if they have been counted.
+        """
+        costs = (table or self.costs(images)).costs
+        if not self.directions:
+            return costs.astype(np.float64)
+        others = direction_costs(self.classifier, images, batch_size=self.batch_size)
+        return np.concatenate([costs, others], axis=1, dtype=np.float64)
 
     def fit(self: Self, benign: Images, adversarial: Images | None = None) -> Self:
         """Fits the detector to the costs of benign and, if it needs them, adversarial images.
@@ -112,13 +131,13 @@ class A2D:
                 "leave them out or choose a detector that learns from them"
             )
         self.detector.check_counts(len(benign), 0 if adversarial is None else len(adversarial))
-        costs = self.costs(benign).costs
-        kinds = np.zeros(len(costs), np.bool_)
+        seen = self.fingerprints(benign)
+        kinds = np.zeros(len(seen), np.bool_)
         if adversarial is not None:
-            adversarial_costs = self.costs(adversarial).costs
-            costs = np.concatenate([costs, adversarial_costs])
-            kinds = np.concatenate([kinds, np.ones(len(adversarial_costs), np.bool_)])
-        self.detector.fit(costs, kinds)
+            crafted = self.fingerprints(adversarial)
+            seen = np.concatenate([seen, crafted])
+            kinds = np.concatenate([kinds, np.ones(len(crafted), np.bool_)])
+        self.detector.fit(seen, kinds)
         return self
 
     def fit_and_calibrate(
@@ -160,7 +179,7 @@ class A2D:
         """
         self.detector.require_fit()
         check_count(len(benign), fpr)
-        self.detector.calibrate(self.costs(benign).costs, fpr)
+        self.detector.calibrate(self.fingerprints(benign), fpr)
         return self
 
     def predict(self, images: ArrayLike) -> Detection:
@@ -171,9 +190,10 @@ class A2D:
         """
         self.detector.require_fit()
         table = self.costs(images)
+        seen = self.fingerprints(images, table)
         return Detection(
-            is_adversarial=self.detector.predict(table.costs),
-            score=self.detector.score(table.costs),
+            is_adversarial=self.detector.predict(seen),
+            score=self.detector.score(seen),
             costs=table.costs,
             label=table.labels,
         )
@@ -206,6 +226,7 @@ class A2D:
                     name: {"attack": attack.name, **dataclasses.asdict(attack)}
                     for name, attack in self.attacks.items()
                 },
+                "directions": self.directions,
                 "versions": files.versions(),
             })
 
@@ -222,6 +243,7 @@ class A2D:
             attacks = {name: _attack(**fields) for name, fields in stored["attacks"].items()}
             classifier_path = folder / stored["classifier"]
             bounds, probabilities = stored["bounds"], stored["probabilities"]
+            directions = stored["directions"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
                 f"expected a detector folder at {folder}, got no readable {SETTINGS_FILE} there; "
@@ -231,6 +253,7 @@ class A2D:
             Classifier.load(classifier_path, bounds, probabilities=probabilities),
             attacks,
             detectors.load(folder / DETECTOR_FILE),
+            directions=directions,
             batch_size=batch_size,
         )
 

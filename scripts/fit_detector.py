@@ -15,10 +15,11 @@ from a2d_tf import A2D, attacks, data, detectors, pipeline
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
-flags.DEFINE_string("adversarial", None, "Adversarial images, for knn and logistic.")
+flags.DEFINE_string("adversarial", None, "Adversarial images, for detectors that learn from them.")
 cli.define_names("attacks", ["bim"], "Attacks whose cost is counted.")
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges the costs.")
+flags.DEFINE_bool("directions", False, "Let the detector see costs in all directions too.")
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
 flags.DEFINE_string("out", None, "The folder to write.", required=True)
 
@@ -34,7 +35,10 @@ def main() -> None:
         adversarial = data.load_adversarial(FLAGS.adversarial, classifier)
     total = len(cost_attacks) * (len(benign) + (0 if adversarial is None else len(adversarial)))
     with cli.TerminalProgress().stage("attack costs", total) as advance:
-        a2d = A2D(classifier, cost_attacks, detector, on_finished=advance)
+        a2d = A2D(
+            classifier, cost_attacks, detector,
+            directions=FLAGS.directions, on_finished=advance,
+        )
         a2d.fit_and_calibrate(benign, adversarial, FLAGS.fpr)
     a2d.save(FLAGS.out)
     print(f"{FLAGS.out}: flags an input whose score exceeds {detector.threshold:.4f}")

@@ -15,7 +15,7 @@ LAYERS = [
     ["models"],
     ["attacks"],
     ["threats"],
-    ["costs"],
+    ["costs", "directions"],
     ["detectors"],
     ["pipeline", "benchmark"],
     ["experiments"],

@@ -4,11 +4,16 @@ from pathlib import Path
 
 from a2d_tf.detectors import base
 from a2d_tf.detectors.base import CostDetector
+from a2d_tf.detectors.conformal import Conformal
 from a2d_tf.detectors.knn import KNN
 from a2d_tf.detectors.logistic import Logistic
+from a2d_tf.detectors.svm import SVM
+from a2d_tf.detectors.trees import Forest, Tree
 from a2d_tf.detectors.zscore import ZScore
 
-REGISTRY: dict[str, type[CostDetector]] = {kind.name: kind for kind in (ZScore, KNN, Logistic)}
+REGISTRY: dict[str, type[CostDetector]] = {
+    kind.name: kind for kind in (ZScore, Conformal, KNN, SVM, Tree, Forest, Logistic)
+}
 
 
 def load(path: Path) -> CostDetector:
@@ -20,4 +25,7 @@ def load(path: Path) -> CostDetector:
     return base.load_detector(path, REGISTRY)
 
 
-__all__ = ["CostDetector", "KNN", "Logistic", "REGISTRY", "ZScore", "load"]
+__all__ = [
+    "Conformal", "CostDetector", "Forest", "KNN", "Logistic", "REGISTRY", "SVM", "Tree", "ZScore",
+    "load",
+]

@@ -31,12 +31,15 @@ class CostDetector(abc.ABC):
 
     def __post_init__(self) -> None:
         self._fitted: dict[str, NDArray[Any]] = {}
-        self.threshold = self.published_threshold
+        self.threshold = self.default_threshold
 
     @property
     @abc.abstractmethod
-    def published_threshold(self) -> float:
-        """The score above which the paper calls an input adversarial; `calibrate` replaces it."""
+    def default_threshold(self) -> float:
+        """The score above which `fit` lets `predict` call an input adversarial.
+
+        The paper's where it names one; `calibrate` replaces it.
+        """
 
     @abc.abstractmethod
     def check_counts(self, benign: int, adversarial: int) -> None:
@@ -69,10 +72,11 @@ class CostDetector(abc.ABC):
                 f"expected is_adversarial of shape [{len(table)}], got {list(kinds.shape)}"
             )
         self.check_counts(int((~kinds).sum()), int(kinds.sum()))
-        learned = self._fit(table, kinds)
+        order = np.lexsort((kinds, *table.T))  # so that the order given changes nothing
+        learned = self._fit(table[order], kinds[order])
         self._fitted = {name: np.asarray(value) for name, value in learned.items()}
         self._fitted["columns"] = np.asarray(table.shape[1])
-        self.threshold = self.published_threshold
+        self.threshold = self.default_threshold
         return self
 
     def score(self, costs: ArrayLike) -> NDArray[np.float32]:
@@ -84,6 +88,8 @@ class CostDetector(abc.ABC):
         """
         self.require_fit()
         table = _table(costs)
+        if not len(table):
+            return np.zeros(0, np.float32)
         if table.shape[1] != self._fitted["columns"]:
             raise InvalidInputError(
                 f"expected costs with {self._fitted['columns']} columns as in the fit, "

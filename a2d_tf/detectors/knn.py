@@ -34,7 +34,7 @@ class KNN(CostDetector):
         super().__post_init__()
 
     @property
-    def published_threshold(self) -> float:
+    def default_threshold(self) -> float:
         return 0.5
 
     def check_counts(self, benign: int, adversarial: int) -> None:

@@ -24,7 +24,7 @@ class Logistic(CostDetector):
     name: ClassVar[str] = "logistic"
 
     @property
-    def published_threshold(self) -> float:
+    def default_threshold(self) -> float:
         return 0.0
 
     def check_counts(self, benign: int, adversarial: int) -> None:

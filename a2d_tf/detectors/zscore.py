@@ -44,7 +44,7 @@ class ZScore(CostDetector):
         super().__post_init__()
 
     @property
-    def published_threshold(self) -> float:
+    def default_threshold(self) -> float:
         return -self.h
 
     def check_counts(self, benign: int, adversarial: int) -> None:
