@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from a2d_tf import files
 
 FloatArray = NDArray[np.floating[Any]]
+# Title -> name -> our figure and the paper's, None where there is none.
+Panels = Mapping[str, Mapping[str, tuple[float, float | None]]]
 IntArray = NDArray[np.integer[Any]]
 
 # Okabe and Ito's colour-blind-safe palette, without the yellow that vanishes on white.
@@ -119,6 +121,45 @@ def cost_boxes(
         ncols=3,
         frameon=False,
     )
+    _save(figure, path)
+
+
+def beside_published(panels: Panels, quantity: str, path: str | os.PathLike[str]) -> None:
+    """Draws our figures and the paper's beside each other, a panel per table row.
+
+    Args:
+      panels: title -> name -> our figure and the paper's, None where there is none.
+      quantity: what the figures are.
+      path: the PNG to write.
+
+    Raises:
+      ValueError: there is no panel.
+    """
+    if not panels:
+        raise ValueError("expected at least one panel, got none")
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(6.2 * columns, 3.0 * rows + 0.6), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (title, figures) in zip(grid, panels.items()):
+        places = range(len(figures))
+        for index, (label, marker, colour) in enumerate(
+            (("ours", "o", _ADVERSARIAL), ("paper", "_", "black"))
+        ):
+            known = [(x, pair[index]) for x, pair in zip(places, figures.values())]
+            points = [(x, value) for x, value in known if value is not None]
+            axes.plot(
+                [x for x, _ in points], [value for _, value in points], marker,
+                color=colour, markersize=9, markeredgewidth=2, label=label,
+            )
+        axes.set_xticks(places, list(figures), rotation=35, ha="right", rotation_mode="anchor")
+        axes.set(title=title, ylabel=quantity)
+        axes.grid(axis="y", color="0.92")
+        axes.set_axisbelow(True)
+    for axes in grid[len(panels):]:
+        axes.remove()
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     _save(figure, path)
 
 

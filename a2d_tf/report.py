@@ -44,15 +44,15 @@ def table(results: Results) -> Table:
     """
     rows: Mapping[str, Row] = results["cells"]
     columns = _columns(results, rows)
-    grid = Table(
+    shown = Table(
         title=f"AUROC on {results['dataset']}", caption=_caption(rows),
         box=box.SIMPLE_HEAD, show_edge=False, show_lines=True, padding=(0, 1, 0, 0),
     )
-    grid.add_column("threat", overflow="fold")
+    shown.add_column("threat", overflow="fold")
     for name in columns:
         # A long name takes two lines, so that the numbers set the width.
         heading = name if len(name) <= 11 else name.replace("_", "_\n")
-        grid.add_column(heading, justify="right", overflow="fold")
+        shown.add_column(heading, justify="right", overflow="fold")
     for threat, row in rows.items():
         optional = [
             key for key in OPTIONAL if any(_figure(cell, key) for cell in row.values())
@@ -62,13 +62,20 @@ def table(results: Results) -> Table:
         head = Text.assemble(threat, *((f"\n{label}", "dim") for label in labels))
         best = _best(row)
         cells = (_terminal_cell(row.get(name), name in best, optional) for name in columns)
-        grid.add_row(head, *cells)
-    return grid
+        shown.add_row(head, *cells)
+    return shown
 
 
-def width(grid: Table) -> int:
+def width(shown: Table) -> int:
     """The characters that a table needs."""
-    return Console(width=1000).measure(grid).maximum
+    return Console(width=1000).measure(shown).maximum
+
+
+def grid(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A markdown table."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    cells.insert(1, ["---"] * len(cells[0]))
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def _caption(rows: Mapping[str, Row]) -> str:
@@ -105,13 +112,6 @@ def _best(row: Row) -> list[str]:
     return [name for name, cell in row.items() if cell["auroc"] == highest]
 
 
-def _grid(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A markdown table."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    cells.insert(1, ["---"] * len(cells[0]))
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
 def _percent(share: float | str) -> str:
     """A share in per cent; asked false-positive rates are strings, being keys of JSON."""
     return f"{100 * float(share):.1f} %"
@@ -136,7 +136,7 @@ def _cells(results: Results, rows: Mapping[str, Row], show: Callable[[Cell, bool
         [threat, *(show(row[c], c in _best(row)) if c in row else _DASH for c in columns)]
         for threat, row in rows.items()
     ]
-    return _grid(["threat", *columns], lines)
+    return grid(["threat", *columns], lines)
 
 
 def _auroc_cell(cell: Cell, best: bool) -> str:
@@ -220,7 +220,7 @@ def _threats(results: Results) -> str:
         "## Threats\n\n"
         "How many inputs each threat crafted, the share of them that fooled the model, and how "
         "many were tested.\n\n"
-        + _grid(["threat", "crafted", "success rate", "tested", "setting"], lines)
+        + grid(["threat", "crafted", "success rate", "tested", "setting"], lines)
     )
 
 
@@ -235,7 +235,7 @@ def _costs(results: Results) -> str:
         "## Attack costs\n\n"
         "Iterations that each attack needs to change the model's answer. A cost at the cap is "
         "censored: the attack gave up, and the true cost is unknown.\n\n"
-        + _grid(["attack", "input", "n", "median", "quartiles", "at the cap"], lines)
+        + grid(["attack", "input", "n", "median", "quartiles", "at the cap"], lines)
     )
 
 
@@ -249,7 +249,7 @@ def _false_positives(results: Results) -> str:
         "## False positives: asked and measured\n\n"
         "Each threshold was calibrated for the rate asked at the head of the column, on the "
         "calibration images; the cell is the rate then measured on the benign test images.\n\n"
-        + _grid(["detector", *(f"asked {_percent(rate)}" for rate in rates)], lines)
+        + grid(["detector", *(f"asked {_percent(rate)}" for rate in rates)], lines)
     )
 
 
@@ -265,8 +265,8 @@ def _settings(results: Results) -> str:
     return (
         "## Settings\n\n"
         f"Model SHA-256 `{results['model']['sha256']}`, seed {results['seed']}.\n\n"
-        "The attacks that measure costs:\n\n" + _grid(["attack", "setting"], attacks)
-        + "\n\nThe detectors:\n\n" + _grid(["detector", "setting"], detectors)
-        + "\n\nVersions:\n\n" + _grid(["package", "version"], results["versions"].items())
-        + "\n\nWall-clock time of each step:\n\n" + _grid(["step", "seconds"], seconds)
+        "The attacks that measure costs:\n\n" + grid(["attack", "setting"], attacks)
+        + "\n\nThe detectors:\n\n" + grid(["detector", "setting"], detectors)
+        + "\n\nVersions:\n\n" + grid(["package", "version"], results["versions"].items())
+        + "\n\nWall-clock time of each step:\n\n" + grid(["step", "seconds"], seconds)
     )

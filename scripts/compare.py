@@ -27,8 +27,11 @@ flags.DEFINE_string("model", None, "A trained .keras, .h5 or SavedModel; none tr
 flags.DEFINE_integer(
     "limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.", lower_bound=1
 )
-cli.define_names("threats", list(PRESETS["mnist"]), "What crafts the adversarial inputs.")
-cli.define_names("defences", list(REGISTRY), "Attacks whose cost is counted.")
+cli.define_names("threats", ["fgsm", "bim-a"], f"Out of {', '.join(PRESETS['mnist'])}.")
+cli.define_names("defences", ["bim", "bim2", "jsma"],
+                 f"Attacks whose cost is counted, out of {', '.join(REGISTRY)}.")
+flags.DEFINE_integer("first", 0, "Images per cell that DBA counts, which is slow; 0 for all.",
+                     lower_bound=0)
 cli.define_names("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
 cli.define_seed("Of the drawing, the training and the baselines.")
@@ -44,6 +47,7 @@ def main() -> None:
             threats=FLAGS.threats,
             defences=FLAGS.defences,
             bounds=cli.bounds(),
+            first=FLAGS.first,
             shuffle=FLAGS.shuffle,
             seed=FLAGS.seed,
         ),

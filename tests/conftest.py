@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from a2d_tf import Classifier
+from a2d_tf.data import load_dataset
 
 SHARED = Path(os.environ.get("A2D_SHARED", "../shared")).resolve()
 
@@ -62,3 +63,24 @@ def benign(digits: tuple[np.ndarray, np.ndarray], classifier: Classifier) -> np.
     """Test digits that the classifier gets right."""
     images, labels = digits[0][1200:], digits[1][1200:]
     return images[classifier.predict(images) == labels]
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small classifier of the bundled digits at 28x28."""
+    keras.utils.set_random_seed(0)
+    digits = load_dataset("digits")
+    network = keras.Sequential([
+        keras.Input((28, 28, 1)),
+        keras.layers.AveragePooling2D(2),
+        keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(32, activation="relu"),
+        keras.layers.Dropout(0.2),
+        keras.layers.Dense(10, activation="softmax"),
+    ])
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.fit(digits.x_train, digits.y_train, epochs=40, batch_size=32, verbose=0)
+    path = tmp_path_factory.mktemp("model") / "small.keras"
+    network.save(path)
+    return path

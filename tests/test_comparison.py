@@ -13,30 +13,11 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from a2d_tf.data import load_dataset
-
 COMPARE = Path(__file__).parent.parent / "scripts" / "compare.py"
 
-
-@pytest.fixture(scope="module")
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small classifier of the bundled digits at 28x28."""
-    keras.utils.set_random_seed(0)
-    digits = load_dataset("digits")
-    network = keras.Sequential([
-        keras.Input((28, 28, 1)),
-        keras.layers.AveragePooling2D(2),
-        keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
-        keras.layers.Flatten(),
-        keras.layers.Dense(32, activation="relu"),
-        keras.layers.Dropout(0.2),
-        keras.layers.Dense(10, activation="softmax"),
-    ])
-    network.compile("adam", "sparse_categorical_crossentropy")
-    network.fit(digits.x_train, digits.y_train, epochs=40, batch_size=32, verbose=0)
-    path = tmp_path_factory.mktemp("model") / "small.keras"
-    network.save(path)
-    return path
+BENIGN_ONLY = ["ensemble_zscore", "ensemble_conformal"]
+SUPERVISED = ["ensemble_knn", "ensemble_svm", "ensemble_forest", "ensemble_logistic",
+              "ensemble_directions", "kd", "lid"]
 
 
 def command(model: Path, workdir: Path, *flags: str) -> list[str]:
@@ -76,8 +57,7 @@ def test_results(finished: tuple[Path, str]) -> None:
     results = json.loads((workdir / "results.json").read_text())
     assert results["splits"] == {"fit": 100, "calibration": 100, "test": 40}
     assert list(results["cells"]) == ["fgsm", "bim-a"]
-    columns = ["bim", "jsma", "ensemble_zscore", "ensemble_knn", "ensemble_logistic", "kd",
-               "lid"]
+    columns = ["bim", "jsma", *BENIGN_ONLY, *SUPERVISED]
     assert list(results["columns"]) == columns and results["baselines"] == ["kd", "lid"]
     for row in results["cells"].values():
         assert list(row) == columns
@@ -85,13 +65,16 @@ def test_results(finished: tuple[Path, str]) -> None:
             lower, upper = cell["auroc_ci95"]
             assert 0 <= lower <= cell["auroc"] <= upper <= 1 and lower < 1
         assert row["bim"]["auroc_noisy"] is None and 0 < row["kd"]["auroc_noisy"] < 1
-    for ours in ("bim", "ensemble_zscore", "ensemble_knn", "ensemble_logistic"):
+    for ours in ("bim", *BENIGN_ONLY, *SUPERVISED[:-2]):
         assert results["cells"]["bim-a"][ours]["auroc"] > 0.8
-    assert list(results["unseen"]["fgsm"]) == ["ensemble_knn", "ensemble_logistic", "kd", "lid"]
+    assert list(results["unseen"]["fgsm"]) == SUPERVISED
     medians = {kind: costs["bim"]["median"] for kind, costs in results["costs"].items()}
     assert medians["bim-a"] < medians["benign"]
     assert 0 < results["threats"]["fgsm"]["success_rate"] <= 1
     assert set(results["false_positive_rate"]["kd"]) == {"0.01", "0.05", "0.1"}
+    for asked, rate in results["conformal_rate"].items():
+        lower, upper = rate["binomial_interval95"]
+        assert lower <= float(asked) <= upper and lower <= rate["measured"] <= upper
 
 
 def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -> None:
@@ -143,4 +126,5 @@ def test_changes_do_not_reuse_stale_stages(
     predictions = {"predictions"} if change == "model" else set()
     costs = {f"cost-bim-{k}" for k in ("benign-fit", "benign-calibration", "benign-test",
                                        "fgsm-fit", "fgsm-test")}
+    costs |= {name.replace("cost-bim", "directions") for name in costs}
     assert made == {"craft-fgsm-fit", "craft-fgsm-test"} | costs | predictions

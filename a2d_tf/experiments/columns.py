@@ -6,15 +6,25 @@ Columns that learn from benign images alone give the same scores whatever the th
 """
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.detectors import KNN, CostDetector, Logistic, ZScore
+from a2d_tf.detectors import KNN, SVM, Conformal, CostDetector, Forest, Logistic, ZScore
 from a2d_tf.experiments.evidence import BENIGN, CALIBRATION, FIT, TEST, Evidence
-from a2d_tf.experiments.store import Store
 from a2d_tf.progress import Progress
+
+# Name, detector and what it does with the costs.
+ENSEMBLES: tuple[tuple[str, type[CostDetector], str], ...] = (
+    ("zscore", ZScore, "Z-scores, 2 votes for benign needed, of"),
+    ("conformal", Conformal, "conformal p-values, combined, of"),
+    ("knn", KNN, "K-NN on"),
+    ("svm", SVM, "support vector machine on"),
+    ("forest", Forest, "random forest on"),
+    ("logistic", Logistic, "logistic regression on"),
+    ("directions", Logistic, "logistic regression on costs in all directions and"),
+)
 
 Scores = dict[str, NDArray[np.float32]]
 Self = TypeVar("Self")
@@ -46,14 +56,43 @@ class Column(Protocol):
         """Scores by kind of input (CALIBRATION, BENIGN or a threat), fitted on `threats`."""
 
 
+class AttackColumn:
+    """The cost of one attack by itself, as the paper's Table 2 judges it.
+
+    Args:
+      evidence: the costs.
+      attack: the attack's name.
+    """
+
+    learns_from_threats = False
+
+    def __init__(self, evidence: Evidence, attack: str):
+        first = evidence.first.get(attack)
+        part = f", of the first {first} benign images and what was made from them" if first else ""
+        self.description = f"the {attack} cost{part}"
+        self.setting = repr(evidence.attacks[attack])
+        self._evidence = evidence
+        self._attack = attack
+
+    def scores(self, threats: Sequence[str]) -> Scores:
+        where = _scored(self._evidence)
+        if self._attack in self._evidence.first:
+            del where[CALIBRATION]  # too few to set a threshold by
+        return {
+            kind: -self._evidence.costs(*place, [self._attack])[:, 0].astype(np.float32)
+            for kind, place in where.items()
+        }
+
+
 class CostColumn:
-    """A cost detector on some of the attacks.
+    """A cost detector on several attacks.
 
     Args:
       evidence: the costs.
       attacks: the attacks whose costs it sees.
-      detector: its class; the published settings are used.
+      detector: its class; the default settings are used.
       description: what it is, for the report.
+      directions: whether it also sees the first-order costs in all directions.
     """
 
     def __init__(
@@ -62,27 +101,33 @@ class CostColumn:
         attacks: Sequence[str],
         detector: type[CostDetector],
         description: str,
+        *,
+        directions: bool = False,
     ):
         self.description = description
         self.setting = repr(detector())
         self.learns_from_threats = detector.learns_from_adversarial
         self._evidence = evidence
+        self._attacks = attacks
         self._detector = detector
-        self._attacks = [list(evidence.attacks).index(attack) for attack in attacks]
+        self._directions = directions
 
     def scores(self, threats: Sequence[str]) -> Scores:
-        benign = self._costs(BENIGN, FIT)
+        benign = self._seen(BENIGN, FIT)
         shares = self._evidence.shares(threats) if self.learns_from_threats else {}
-        adversarial = [self._costs(threat, FIT)[rows] for threat, rows in shares.items()]
-        costs = np.concatenate([benign, *adversarial])
-        detector = self._detector().fit(costs, np.arange(len(costs)) >= len(benign))
+        adversarial = [self._seen(threat, FIT)[rows] for threat, rows in shares.items()]
+        seen = np.concatenate([benign, *adversarial])
+        detector = self._detector().fit(seen, np.arange(len(seen)) >= len(benign))
         return {
-            kind: detector.score(self._costs(*where))
+            kind: detector.score(self._seen(*where))
             for kind, where in _scored(self._evidence).items()
         }
 
-    def _costs(self, kind: str, split: str) -> NDArray[np.int32]:
-        return self._evidence.costs(kind, split)[:, self._attacks]
+    def _seen(self, kind: str, split: str) -> NDArray[Any]:
+        costs = self._evidence.costs(kind, split, self._attacks)
+        if not self._directions:
+            return costs
+        return np.concatenate([costs, self._evidence.directions(kind, split)], axis=1)
 
 
 class BaselineColumn:
@@ -91,8 +136,7 @@ class BaselineColumn:
     Args:
       name: the baseline's name.
       detector: the unfitted detector; its `repr` holds its settings.
-      evidence: the images.
-      store: where its scores are kept.
+      evidence: the images; its store keeps the scores.
       progress: follows the fits.
     """
 
@@ -103,7 +147,6 @@ class BaselineColumn:
         name: str,
         detector: ImageDetector,
         evidence: Evidence,
-        store: Store,
         progress: Progress,
     ):
         self.description = detector.description
@@ -111,7 +154,6 @@ class BaselineColumn:
         self._name = name
         self._detector = detector
         self._evidence = evidence
-        self._store = store
         self._progress = progress
 
     def scores(self, threats: Sequence[str]) -> Scores:
@@ -120,7 +162,7 @@ class BaselineColumn:
             "detector": repr(self._detector), "fitted_on": list(threats), "threats": recipes,
         }
         stage = f"{self._name}/{'+'.join(threats)}"
-        return self._store.arrays(stage, made_from, lambda: self._fit_and_score(threats))
+        return self._evidence.store.arrays(stage, made_from, lambda: self._fit_and_score(threats))
 
     def _fit_and_score(self, threats: Sequence[str]) -> Scores:
         scored = _scored(self._evidence)
@@ -149,26 +191,20 @@ class BaselineColumn:
 
 
 def cost_columns(evidence: Evidence) -> dict[str, Column]:
-    """A Z-score per attack, and the ensembles over all of them (paper, section 4)."""
-    attacks = list(evidence.attacks)
+    """Every attack's cost, and ensembles over the attacks that count all images."""
+    attacks = [name for name in evidence.attacks if name not in evidence.first]
+    names = ", ".join(attacks)
     columns: dict[str, Column] = {
-        attack: CostColumn(
-            evidence, [attack], ZScore, f"Z-score of the {attack} cost; benign images only"
-        )
-        for attack in attacks
+        attack: AttackColumn(evidence, attack) for attack in evidence.attacks
     }
-    columns["ensemble_zscore"] = CostColumn(
-        evidence, attacks, ZScore,
-        "Z-scores of all attacks, 2 votes for benign needed; benign images only",
-    )
-    columns["ensemble_knn"] = CostColumn(
-        evidence, attacks, KNN,
-        "K-NN on the costs of all attacks; benign and adversarial images",
-    )
-    columns["ensemble_logistic"] = CostColumn(
-        evidence, attacks, Logistic,
-        "logistic regression on the costs of all attacks; benign and adversarial images",
-    )
+    for name, detector, what in ENSEMBLES if attacks else ():
+        learns = "benign and adversarial images" if detector.learns_from_adversarial else (
+            "benign images only"
+        )
+        columns[f"ensemble_{name}"] = CostColumn(
+            evidence, attacks, detector, f"{what} the costs of {names}; {learns}",
+            directions=name == "directions",
+        )
     return columns
 
 

@@ -25,6 +25,8 @@ from a2d_tf.progress import Progress, Silent
 BaselineFactory = Callable[[Classifier, Dataset, int], ImageDetector]
 FittedOn = tuple[str, ...]
 AllScores = dict[str, dict[FittedOn, Scores]]  # column -> threats it was fitted on -> scores
+# Thousands of queries per image, where the others make hundreds.
+SLOW = ("dba",)
 # What each dataset's classifier is and how long it trains to the published accuracy.
 DEFAULT_MODELS = {"digits": ("lenet", 15), "mnist": ("lenet", 12), "cifar10": ("convnet", 40)}
 
@@ -39,6 +41,8 @@ class Comparison:
       threats: names of `threats.preset`.
       defences: names of `attacks.preset`.
       bounds: the pixel range of the classifier.
+      first: of how many images per cell attacks that are too slow for all (DBA) count the
+        cost; 0 for all.
       shuffle: whether images are drawn at random; otherwise the first ones are taken, as in the
         paper (section 5.1).
       seed: of the drawing, the training and the baselines.
@@ -49,6 +53,7 @@ class Comparison:
     threats: Sequence[str]
     defences: Sequence[str]
     bounds: Bounds = Bounds()
+    first: int = 0
     shuffle: bool = False
     seed: int = 0
 
@@ -83,29 +88,20 @@ def run(
       InvalidInputError: unknown names, or too few images or adversarial inputs.
       UnsuitableClassifierError: the classifier cannot be attacked.
     """
-    recipes = {name: threats.preset(name, comparison.preset) for name in comparison.threats}
-    defences = {name: attacks.preset(name, comparison.preset) for name in comparison.defences}
-    if not recipes or not defences:
-        raise InvalidInputError("expected at least one threat and one defence, got none")
-    dataset = load_dataset(comparison.dataset, data_dir, comparison.bounds)
-    workdir = Path(workdir)
-    store = Store(workdir / "stages")
-    model = Path(model) if model else _trained(comparison, dataset, store, progress)
-    classifier = Classifier.load(model, comparison.bounds)
+    evidence, dataset, model = prepare(
+        comparison, workdir, data_dir=data_dir, model=model, progress=progress
+    )
     # Made before anything is computed: they may not suit the classifier.
     detectors = {
-        name: factory(classifier, dataset, comparison.seed) for name, factory in baselines.items()
+        name: factory(evidence.classifier, dataset, comparison.seed)
+        for name, factory in baselines.items()
     }
-    evidence = Evidence(
-        classifier, files.sha256(model), dataset, recipes, defences,
-        limit=comparison.limit, shuffle=comparison.seed if comparison.shuffle else None,
-        store=store, progress=progress,
-    )
+    recipes, store = list(evidence.threats), evidence.store
     columns: dict[str, Column] = cost_columns(evidence)
     for name, detector in detectors.items():
-        columns[name] = BaselineColumn(name, detector, evidence, store, progress)
-    scores = _all_scores(columns, list(recipes))
-    seen, unseen = _seen(scores, list(recipes)), _unseen(scores, list(recipes))
+        columns[name] = BaselineColumn(name, detector, evidence, progress)
+    scores = _all_scores(columns, recipes)
+    seen, unseen = _seen(scores, recipes), _unseen(scores, recipes)
     results = {
         **_settings(comparison, model, evidence, columns),
         "columns": {name: column.description for name, column in columns.items()},
@@ -113,8 +109,37 @@ def run(
         **measurements.measure(evidence, seen, unseen, comparison.dataset),
         "seconds": dict(store.seconds),
     }
-    outputs.write(workdir, results, evidence, seen)
+    outputs.write(Path(workdir), results, evidence, seen)
     return results
+
+
+def prepare(
+    comparison: Comparison,
+    workdir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    model: str | Path | None = None,
+    progress: Progress = Silent(),
+) -> tuple[Evidence, Dataset, Path]:
+    """What an experiment rests on: its evidence, not yet computed, its data and its model.
+
+    Args and raises are those of `run`.
+    """
+    recipes = {name: threats.preset(name, comparison.preset) for name in comparison.threats}
+    defences = {name: attacks.preset(name, comparison.preset) for name in comparison.defences}
+    if not recipes or not defences:
+        raise InvalidInputError("expected at least one threat and one defence, got none")
+    dataset = load_dataset(comparison.dataset, data_dir, comparison.bounds)
+    store = Store(Path(workdir) / "stages")
+    path = Path(model) if model else _trained(comparison, dataset, store, progress)
+    evidence = Evidence(
+        Classifier.load(path, comparison.bounds), files.sha256(path), dataset, recipes, defences,
+        limit=comparison.limit,
+        first={name: comparison.first for name in defences if name in SLOW and comparison.first},
+        shuffle=comparison.seed if comparison.shuffle else None,
+        store=store, progress=progress,
+    )
+    return evidence, dataset, path
 
 
 def _settings(
@@ -124,6 +149,7 @@ def _settings(
     return {
         "dataset": comparison.dataset,
         "limit": comparison.limit,
+        "first": dict(evidence.first),
         "shuffle": comparison.shuffle,
         "seed": comparison.seed,
         "bounds": list(comparison.bounds),

@@ -10,6 +10,7 @@ from a2d_tf.attacks import Attack
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.costs import attack_costs
 from a2d_tf.data import Dataset
+from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.store import Arrays, Store
 from a2d_tf.progress import Progress
@@ -49,6 +50,8 @@ class Evidence:
       threats: the recipes for adversarial inputs, by name.
       attacks: the cost attacks, by name, in the order of the cost columns.
       limit: benign test images; fewer if the dataset does not have as many.
+      first: of which split's images attacks count the first so many only, by name, because they
+        are too slow for all; and of the adversarial images those that are made from these.
       shuffle: seed by which the images are drawn at random; None takes the first ones, as the
         paper does (section 5.1).
       store: where results are kept.
@@ -67,6 +70,7 @@ class Evidence:
         attacks: Mapping[str, Attack],
         *,
         limit: int,
+        first: Mapping[str, int],
         shuffle: int | None,
         store: Store,
         progress: Progress,
@@ -74,12 +78,13 @@ class Evidence:
         self.classifier = classifier
         self.threats = dict(threats)
         self.attacks = dict(attacks)
+        self.first = dict(first)
         self.made_from = {
             "model": model_key, "dataset": dataset.fingerprint(), "limit": limit,
             "shuffle": shuffle,
         }
         self._dataset = dataset
-        self._store = store
+        self.store = store
         self._progress = progress
         labels = self._predictions()
         correct = labels == dataset.y_test
@@ -118,17 +123,33 @@ class Evidence:
             for place, (threat, source) in enumerate(sources.items())
         }
 
-    def costs(self, kind: str, split: str) -> NDArray[np.int32]:
-        """Costs i32[N,A] of the inputs of a kind and split."""
-        columns = [self._cost_column(kind, split, name) for name in self.attacks]
-        return np.stack(columns, axis=1)
+    def costs(self, kind: str, split: str, attacks: Sequence[str]) -> NDArray[np.int32]:
+        """Costs i32[N,A] of the inputs of a kind and split.
+
+        Where an attack counts a part of them only, the table ends with that part.
+        """
+        columns = [self._cost_column(kind, split, name) for name in attacks]
+        count = min(map(len, columns))
+        return np.stack([column[:count] for column in columns], axis=1)
+
+    def directions(self, kind: str, split: str) -> NDArray[np.float32]:
+        """First-order costs f32[N,D] of the inputs of a kind and split, in all directions."""
+        images = self.inputs(kind, split).images
+
+        def make() -> Arrays:
+            title = f"direction costs of {kind} ({split})"
+            with self._progress.stage(title, len(images)) as advance:
+                return {"costs": direction_costs(self.classifier, images, on_finished=advance)}
+
+        origin = self._origin(kind, split)
+        return self.store.arrays(f"directions/{kind}/{split}", origin, make)["costs"]
 
     def _predictions(self) -> Labels:
         def make() -> Arrays:
             return {"labels": self.classifier.predict(self._dataset.x_test)}
 
         made_from = {name: self.made_from[name] for name in ("model", "dataset")}
-        return self._store.arrays("predictions", made_from, make)["labels"]
+        return self.store.arrays("predictions", made_from, make)["labels"]
 
     def _crafted(self, threat: str, split: str) -> Arrays:
         index = self.splits[split]
@@ -139,10 +160,14 @@ class Evidence:
                 crafted = self.threats[threat].craft(self.classifier, images, truth, advance)
             return crafted._asdict()
 
-        return self._store.arrays(f"craft/{threat}/{split}", self._origin(threat, split), make)
+        return self.store.arrays(f"craft/{threat}/{split}", self._origin(threat, split), make)
 
     def _cost_column(self, kind: str, split: str, name: str) -> NDArray[np.int32]:
-        images = self.inputs(kind, split).images
+        images, source, _ = self.inputs(kind, split)
+        made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
+        if name in self.first:
+            images = images[source < self.first[name]]
+            made_from["first"] = self.first[name]
 
         def make() -> Arrays:
             with self._progress.stage(f"{name} cost of {kind} ({split})", len(images)) as advance:
@@ -151,8 +176,7 @@ class Evidence:
                 )
             return {"cost": table.costs[:, 0]}
 
-        made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
-        return self._store.arrays(f"cost/{name}/{kind}/{split}", made_from, make)["cost"]
+        return self.store.arrays(f"cost/{name}/{kind}/{split}", made_from, make)["cost"]
 
     def _origin(self, kind: str, split: str) -> dict[str, Any]:
         threat = None if kind == BENIGN else repr(self.threats[kind])

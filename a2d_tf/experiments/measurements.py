@@ -5,14 +5,17 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
 from a2d_tf import metrics
 from a2d_tf.calibration import threshold_at
+from a2d_tf.detectors import Conformal
 from a2d_tf.experiments.columns import Scores, noisy_kind
 from a2d_tf.experiments.evidence import BENIGN, CALIBRATION, TEST, Evidence
 
 RATES = (0.01, 0.05, 0.1)
+PARTINGS = 200
 ScoresByThreat = dict[str, dict[str, Scores]]  # threat -> column -> scores
 
 
@@ -27,13 +30,13 @@ def measure(
       unseen: scores of columns that learnt from the other threats only.
       dataset: names the published figures.
     """
-    published = _published(dataset)
+    table = published("table2_env1").get(dataset, {})
     return {
         "splits": {name: len(index) for name, index in evidence.splits.items()},
         "threats": {threat: _threat_summary(evidence, threat) for threat in seen},
         "cells": {
             threat: {
-                name: _cell(scores, threat, published.get(threat, {}).get(name))
+                name: _cell(scores, threat, table.get(threat, {}).get(name))
                 for name, scores in row.items()
             }
             for threat, row in seen.items()
@@ -44,6 +47,7 @@ def measure(
         },
         "costs": {kind: _cost_summary(evidence, kind) for kind in (BENIGN, *seen)},
         "false_positive_rate": _false_positive_rates(seen),
+        "conformal_rate": _conformal_rates(evidence),
     }
 
 
@@ -56,10 +60,11 @@ def _threat_summary(evidence: Evidence, threat: str) -> dict[str, Any]:
     }
 
 
-def _cell(scores: Scores, threat: str, published: float | None) -> dict[str, Any]:
+def _cell(scores: Scores, threat: str, in_paper: float | None) -> dict[str, Any]:
     benign, adversarial = scores[BENIGN], scores[threat]
     noisy = scores.get(noisy_kind(threat))
     return {
+        "tested": [len(benign), len(adversarial)],
         "auroc": metrics.auroc(benign, adversarial),
         "auroc_noisy": None if noisy is None else metrics.auroc(
             np.concatenate([benign, noisy]), adversarial
@@ -68,14 +73,15 @@ def _cell(scores: Scores, threat: str, published: float | None) -> dict[str, Any
         "tpr_at_fpr": {
             f"{rate:g}": metrics.tpr_at_fpr(benign, adversarial, rate) for rate in RATES
         },
-        "published": published,
+        "published": in_paper,
     }
 
 
-def _published(dataset: str) -> dict[str, dict[str, float]]:
+def published(experiment: str) -> dict[str, Any]:
+    """The paper's figures of an experiment."""
     text = resources.files(__package__).joinpath("published.json").read_text(encoding="utf-8")
-    table: dict[str, dict[str, dict[str, float]]] = json.loads(text)["table2_env1"]
-    return table.get(dataset, {})
+    figures: dict[str, Any] = json.loads(text)[experiment]
+    return figures
 
 
 def _cost_summary(evidence: Evidence, kind: str) -> dict[str, Any]:
@@ -88,10 +94,9 @@ def _cost_summary(evidence: Evidence, kind: str) -> dict[str, Any]:
             "at_cap": float((costs == cap).mean()),
         }
 
-    costs = evidence.costs(kind, TEST)
     return {
-        name: summary(column, attack.max_iterations)
-        for column, (name, attack) in zip(costs.T, evidence.attacks.items(), strict=True)
+        name: summary(evidence.costs(kind, TEST, [name])[:, 0], attack.max_iterations)
+        for name, attack in evidence.attacks.items()
     }
 
 
@@ -105,5 +110,37 @@ def _false_positive_rates(seen: ScoresByThreat) -> dict[str, dict[str, float]]:
             ]))
             for rate in RATES
         }
-        for name in next(iter(seen.values()))
+        for name, scores in next(iter(seen.values())).items() if CALIBRATION in scores
     }
+
+
+def _conformal_rates(evidence: Evidence) -> dict[str, dict[str, Any]]:
+    """Asked rate -> the conformal detector's rate on fresh benign images.
+
+    The splits of an experiment are the first images and those that follow, which may be harder.
+    Here all its benign images are parted at random, again and again: one half to fit, the other
+    to test.
+    """
+    attacks = [name for name in evidence.attacks if name not in evidence.first]
+    if not attacks:
+        return {}
+    costs = np.concatenate([evidence.costs(BENIGN, split, attacks) for split in evidence.splits])
+    half = len(costs) // 2
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(costs)) for _ in range(PARTINGS)]
+
+    def measured(rate: float) -> dict[str, Any]:
+        rates = [
+            Conformal(fpr=rate).fit(costs[order[:half]]).predict(costs[order[half:]]).mean()
+            for order in orders
+        ]
+        fresh = len(costs) - half
+        interval = scipy.stats.binom.interval(0.95, fresh, rate)
+        return {
+            "measured": float(np.mean(rates)),
+            "deviation": float(np.std(rates)),
+            "fresh_images": fresh,
+            "binomial_interval95": [float(end) / fresh for end in interval],
+        }
+
+    return {f"{rate:g}": measured(rate) for rate in RATES if 1 / rate - 1 <= half // 2}

@@ -50,10 +50,9 @@ def _kinds(evidence: Evidence) -> list[str]:
 
 
 def _costs(evidence: Evidence) -> dict[str, dict[str, plots.IntArray]]:
-    tables = {kind: evidence.costs(kind, TEST) for kind in _kinds(evidence)}
     return {
-        attack: {kind: table[:, column] for kind, table in tables.items()}
-        for column, attack in enumerate(evidence.attacks)
+        attack: {kind: evidence.costs(kind, TEST, [attack])[:, 0] for kind in _kinds(evidence)}
+        for attack in evidence.attacks
     }
 
 
@@ -62,10 +61,10 @@ def _examples(evidence: Evidence) -> dict[str, list[plots.ImageCaption]]:
     for kind in _kinds(evidence):
         images = evidence.inputs(kind, TEST).images[:PICTURES_PER_ROW]
         labels = evidence.classifier.predict(images)
-        costs = evidence.costs(kind, TEST)[:PICTURES_PER_ROW]
+        costs = evidence.costs(kind, TEST, list(evidence.attacks))[:PICTURES_PER_ROW]
         rows[kind] = [
             plots.ImageCaption(image, _caption(label, row, evidence))
-            for image, label, row in zip(images, labels, costs, strict=True)
+            for image, label, row in zip(images, labels, costs)
         ]
     return rows
 

@@ -1,0 +1,91 @@
+"""Table 2, Env 1: the AUROC of every defence and baseline on every threat."""
+
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.experiments import comparison
+from a2d_tf.experiments.measurements import published
+from a2d_tf.experiments.reproduction import Grid, Outcome, Request
+
+THREATS = ("fgsm", "bim-a", "jsma", "cw")
+DEFENCES = ("jsma", "bim", "bim2", "dba")
+Aurocs = dict[str, dict[str, list[float]]]  # threat -> column -> a value for each seed
+
+
+def run(request: Request) -> Outcome:
+    """Table 2, a comparison for each dataset and seed."""
+    results: dict[str, Any] = {"datasets": {}}
+    grids, panels = [], {}
+    for dataset in request.datasets:
+        runs = [
+            comparison.run(
+                asked, folder, request.baselines,
+                data_dir=request.data_dir, model=request.model(dataset),
+                progress=request.progress,
+            )
+            for asked, folder in request.comparisons(
+                dataset, THREATS, DEFENCES, first=request.few
+            )
+        ]
+        paper = published("table2_env1")[dataset]
+        aurocs, unseen = _aurocs(runs, "cells"), _aurocs(runs, "unseen")
+        results["datasets"][dataset] = {
+            "auroc": aurocs, "auroc_unseen": unseen, "published": paper,
+            "runs": [
+                {key: one[key] for key in ("model", "splits", "first", "threats",
+                                           "conformal_rate", "columns", "settings", "seconds")}
+                for one in runs
+            ],
+        }
+        grids.append(Grid(f"AUROC on {dataset}", *_rows(aurocs, paper)))
+        grids.append(Grid(
+            f"AUROC on {dataset}, fitted on the other threats", *_rows(unseen, {})
+        ))
+        grids.append(Grid(
+            f"Conformal detector on fresh benign images of {dataset}",
+            ["asked", "measured", "95 % interval of the asked rate"],
+            [_rate(asked, measured) for asked, measured in runs[0]["conformal_rate"].items()],
+        ))
+        for threat, columns in aurocs.items():
+            panels[f"{dataset}, {threat}"] = {
+                name: (float(np.mean(values)), paper[threat].get(name))
+                for name, values in columns.items()
+            }
+    return Outcome(results, grids, panels, "AUROC")
+
+
+def _aurocs(runs: list[dict[str, Any]], section: str) -> Aurocs:
+    return {
+        threat: {
+            name: [one[section][threat][name]["auroc"] for one in runs] for name in row
+        }
+        for threat, row in runs[0][section].items()
+    }
+
+
+def _rows(
+    aurocs: Aurocs, paper: dict[str, dict[str, float]]
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows; the highest of a row is bold, and its spread stands below."""
+    columns = list(next(iter(aurocs.values()), {}))
+    rows = []
+    for threat, row in aurocs.items():
+        means = {name: float(np.mean(row[name])) for name in columns}
+        best = max(means.values())
+        rows.append([threat, "ours", *(
+            f"**{mean:.4f}**" if mean == best else f"{mean:.4f}" for mean in means.values()
+        )])
+        if len(row[columns[0]]) > 1:
+            rows.append(["", "± sd", *(f"{np.std(row[name], ddof=1):.4f}" for name in columns)])
+        if threat in paper:
+            figures = (paper[threat].get(name) for name in columns)
+            rows.append(["", "paper", *("" if f is None else f"{f:.4f}" for f in figures)])
+    return ["threat", "", *(name.replace("ensemble_", "") for name in columns)], rows
+
+
+def _rate(asked: str, measured: dict[str, Any]) -> list[str]:
+    lower, upper = measured["binomial_interval95"]
+    return [
+        f"{float(asked):.0%}", f"{measured['measured']:.2%}", f"{lower:.2%} to {upper:.2%}",
+    ]

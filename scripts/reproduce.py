@@ -1,0 +1,64 @@
+"""Reproduces a table or figure of the paper, ours beside the published.
+
+  python scripts/reproduce.py --experiment=table2_env1 --data_dir=DIR --model_dir=DIR
+
+Started again with the same --workdir, it redoes nothing that is finished.
+"""
+
+import os
+from pathlib import Path
+
+import cli
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+import baselines
+from a2d_tf.experiments import catalogue, reproduction
+
+FLAGS = flags.FLAGS
+DATASETS = ["mnist", "cifar10"]
+flags.DEFINE_enum("experiment", None, list(catalogue.EXPERIMENTS), "What to reproduce.",
+                  required=True)
+cli.define_names("datasets", DATASETS, "Out of mnist and cifar10.")
+flags.DEFINE_integer("limit", 1000, "Test images per cell.", lower_bound=1)
+flags.DEFINE_list("seeds", [], "Seeds to draw images by; none takes the first, as published.")
+cli.define_names("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
+flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
+flags.DEFINE_string("model_dir", None,
+                    "Folder with lenet_mnist.keras and convnet_cifar10.keras; none trains them.")
+flags.DEFINE_string("workdir", None, "Where stages and results go; runs/reproduce by default.")
+flags.register_validator("datasets", lambda names: names and set(names) <= set(DATASETS),
+                         "must be out of mnist and cifar10")
+flags.register_validator("seeds", lambda seeds: all(seed.isdecimal() for seed in seeds),
+                         "must be whole numbers")
+
+
+def main() -> None:
+    workdir = Path(FLAGS.workdir or os.path.join("runs", "reproduce"))
+    outcome = reproduction.run(
+        FLAGS.experiment,
+        catalogue.EXPERIMENTS[FLAGS.experiment],
+        reproduction.Request(
+            datasets=FLAGS.datasets,
+            limit=FLAGS.limit,
+            seeds=[int(seed) for seed in FLAGS.seeds],
+            workdir=workdir,
+            data_dir=FLAGS.data_dir,
+            model_dir=FLAGS.model_dir,
+            baselines=baselines.chosen(FLAGS.baselines),
+            progress=cli.TerminalProgress(),
+        ),
+    )
+    console = Console()
+    for grid in outcome.grids:
+        table = Table(*grid.header, title=grid.title)
+        for row in grid.rows:
+            table.add_row(*(cell.replace("**", "") for cell in row))
+        console.width = max(console.width, Console(width=1000).measure(table).maximum)
+        console.print(table)
+    console.print(f"Report: {workdir / FLAGS.experiment}.md", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)
