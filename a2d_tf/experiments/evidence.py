@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.special
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
@@ -143,6 +144,12 @@ class Evidence:
 
         origin = self._origin(kind, split)
         return self.store.arrays(f"directions/{kind}/{split}", origin, make)["costs"]
+
+    def confidence(self, split: str) -> NDArray[np.float64]:
+        """The classifier's probability f64[N] of its label for the benign images of a split."""
+        logits = self.classifier.logits(self._dataset.x_test[self.splits[split]])
+        probabilities: NDArray[np.float64] = scipy.special.softmax(logits, axis=1).max(axis=1)
+        return probabilities
 
     def _predictions(self) -> Labels:
         def make() -> Arrays:

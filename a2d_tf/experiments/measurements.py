@@ -16,6 +16,7 @@ from a2d_tf.experiments.evidence import BENIGN, CALIBRATION, TEST, Evidence
 
 RATES = (0.01, 0.05, 0.1)
 PARTINGS = 200
+SURE = 0.9  # the least probability of the label that counts as sure
 ScoresByThreat = dict[str, dict[str, Scores]]  # threat -> column -> scores
 
 
@@ -48,6 +49,7 @@ def measure(
         "costs": {kind: _cost_summary(evidence, kind) for kind in (BENIGN, *seen)},
         "false_positive_rate": _false_positive_rates(seen),
         "conformal_rate": _conformal_rates(evidence),
+        "auroc_where_sure": _where_sure(evidence),
     }
 
 
@@ -111,6 +113,26 @@ def _false_positive_rates(seen: ScoresByThreat) -> dict[str, dict[str, float]]:
             for rate in RATES
         }
         for name, scores in next(iter(seen.values())).items() if CALIBRATION in scores
+    }
+
+
+def _where_sure(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Threat -> attack -> AUROC of its cost on what was made from images the classifier is sure of.
+
+    Benign images that it is unsure of lie near a boundary and are as cheap to attack as
+    adversarial ones: the difference to the whole is what they cost.
+    """
+    sure = evidence.confidence(TEST) >= SURE
+
+    def auroc(threat: str, attack: str) -> float | None:
+        benign, adversarial = (evidence.costs(k, TEST, [attack])[:, 0] for k in (BENIGN, threat))
+        source = evidence.inputs(threat, TEST).source[:len(adversarial)]
+        kept = -benign[sure[:len(benign)]], -adversarial[sure[source]]
+        return metrics.auroc(*kept) if all(map(len, kept)) else None
+
+    return {
+        threat: {name: value for name in evidence.attacks if (value := auroc(threat, name))}
+        for threat in evidence.threats
     }
 
 

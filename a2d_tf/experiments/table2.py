@@ -10,6 +10,8 @@ from a2d_tf.experiments.reproduction import Grid, Outcome, Request
 
 THREATS = ("fgsm", "bim-a", "jsma", "cw")
 DEFENCES = ("jsma", "bim", "bim2", "dba")
+# What of a comparison's results stands in the table's, run by run.
+KEPT = ("model", "splits", "first", "threats", "conformal_rate", "columns", "settings", "seconds")
 Aurocs = dict[str, dict[str, list[float]]]  # threat -> column -> a value for each seed
 
 
@@ -30,17 +32,20 @@ def run(request: Request) -> Outcome:
         ]
         paper = published("table2_env1")[dataset]
         aurocs, unseen = _aurocs(runs, "cells"), _aurocs(runs, "unseen")
+        sure = _aurocs(runs, "auroc_where_sure")
         results["datasets"][dataset] = {
-            "auroc": aurocs, "auroc_unseen": unseen, "published": paper,
+            "auroc": aurocs, "auroc_unseen": unseen, "auroc_where_sure": sure, "published": paper,
             "runs": [
-                {key: one[key] for key in ("model", "splits", "first", "threats",
-                                           "conformal_rate", "columns", "settings", "seconds")}
-                for one in runs
+                {key: one[key] for key in KEPT} for one in runs
             ],
         }
         grids.append(Grid(f"AUROC on {dataset}", *_rows(aurocs, paper)))
         grids.append(Grid(
             f"AUROC on {dataset}, fitted on the other threats", *_rows(unseen, {})
+        ))
+        grids.append(Grid(
+            f"AUROC on {dataset} where the classifier is sure of the benign image",
+            *_rows(sure, paper),
         ))
         grids.append(Grid(
             f"Conformal detector on fresh benign images of {dataset}",
@@ -58,30 +63,41 @@ def run(request: Request) -> Outcome:
 def _aurocs(runs: list[dict[str, Any]], section: str) -> Aurocs:
     return {
         threat: {
-            name: [one[section][threat][name]["auroc"] for one in runs] for name in row
+            name: [
+                _auroc(one[section][threat][name]) for one in runs if name in one[section][threat]
+            ]
+            for name in row
         }
         for threat, row in runs[0][section].items()
     }
+
+
+def _auroc(cell: dict[str, Any] | float) -> float:
+    return float(cell["auroc"] if isinstance(cell, dict) else cell)
 
 
 def _rows(
     aurocs: Aurocs, paper: dict[str, dict[str, float]]
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows; the highest of a row is bold, and its spread stands below."""
-    columns = list(next(iter(aurocs.values()), {}))
+    columns = list(dict.fromkeys(name for row in aurocs.values() for name in row))
     rows = []
     for threat, row in aurocs.items():
-        means = {name: float(np.mean(row[name])) for name in columns}
-        best = max(means.values())
-        rows.append([threat, "ours", *(
-            f"**{mean:.4f}**" if mean == best else f"{mean:.4f}" for mean in means.values()
-        )])
-        if len(row[columns[0]]) > 1:
-            rows.append(["", "± sd", *(f"{np.std(row[name], ddof=1):.4f}" for name in columns)])
+        means = {name: float(np.mean(values)) for name, values in row.items()}
+        best = max(means.values(), default=0.0)
+        rows.append([threat, "ours", *(_figure(means.get(name), best) for name in columns)])
+        if any(len(values) > 1 for values in row.values()):
+            spread = {n: float(np.std(v, ddof=1)) for n, v in row.items() if len(v) > 1}
+            rows.append(["", "± sd", *(_figure(spread.get(name)) for name in columns)])
         if threat in paper:
-            figures = (paper[threat].get(name) for name in columns)
-            rows.append(["", "paper", *("" if f is None else f"{f:.4f}" for f in figures)])
+            rows.append(["", "paper", *(_figure(paper[threat].get(name)) for name in columns)])
     return ["threat", "", *(name.replace("ensemble_", "") for name in columns)], rows
+
+
+def _figure(value: float | None, best: float | None = None) -> str:
+    if value is None:
+        return ""
+    return f"**{value:.4f}**" if value == best else f"{value:.4f}"
 
 
 def _rate(asked: str, measured: dict[str, Any]) -> list[str]:
