@@ -72,6 +72,7 @@ class Classifier:
         self.path: Path | None = None
         self.graphs: dict[Hashable, Any] = {}  # attack loops traced for this classifier
         self._preflight_due = preflight
+        self._black_box: Callable[[Images], object] | None = None
         if isinstance(model, keras.Model):
             input_shape = loading.keras_input_shape(model) or input_shape
             self._outputs: loading.Outputs = loading.keras_logits(model)
@@ -126,13 +127,17 @@ class Classifier:
     ) -> "Classifier":
         """A black box: any Python function from images f32[N,H,W,C] to integer labels [N]."""
         def ask(images: Images) -> NDArray[np.int32]:
-            return np.asarray(function(images), np.int32)
+            answer = np.asarray(function(images))
+            _check_labels(answer, len(images))
+            return answer.astype(np.int32)
 
         def labels(images: tf.Tensor) -> tf.Tensor:
             answer = tf.numpy_function(ask, [images], tf.int32)
             return tf.ensure_shape(answer, images.shape[:1])
 
-        return cls(labels, bounds, input_shape=input_shape)
+        classifier = cls(labels, bounds, input_shape=input_shape, probabilities=False)
+        classifier._black_box = ask
+        return classifier
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Logits f32[N,K] of images f32[N,H,W,C], differentiable.
@@ -215,13 +220,20 @@ class Classifier:
 
         Args:
           images: f32[N,H,W,C], already checked; the first 32 are used.
-          gradients: whether the attack needs any; if not, nothing is checked.
+          gradients: whether the attack needs any; if not, a black box alone is checked.
 
         Raises:
           UnsuitableClassifierError: outputs that are not [N,K] or not finite, undeclared
-            probabilities, or gradients that are exactly zero.
+            probabilities, or gradients that are exactly zero; a black box whose answer is not
+            an integer per image.
         """
-        if not (gradients and self._preflight_due and len(images)):
+        if not (self._preflight_due and len(images)):
+            return
+        if not gradients:
+            if self._black_box:
+                # Asked outside TensorFlow, which would bury its error in a longer one.
+                self._black_box(images[:PREFLIGHT_IMAGES])
+                self._preflight_due = False
             return
         batch = tf.constant(images[:PREFLIGHT_IMAGES])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -246,6 +258,14 @@ class Classifier:
         noise = np.random.default_rng(0).uniform(*self.bounds, (4, *sizes))
         outputs = self._outputs(tf.constant(noise, tf.float32))
         return not _are_labels(outputs) and sums_to_one(outputs)
+
+
+def _check_labels(answer: NDArray[Any], count: int) -> None:
+    if answer.shape != (count,) or not np.issubdtype(answer.dtype, np.integer):
+        raise UnsuitableClassifierError(
+            f"expected {count} integer labels for {count} images, got {answer.dtype} of shape "
+            f"{list(answer.shape)}; return the most likely class of each image"
+        )
 
 
 def _are_labels(outputs: tf.Tensor) -> bool:

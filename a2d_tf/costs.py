@@ -17,7 +17,8 @@ class CostTable(NamedTuple):
     Attributes:
       costs: i32[N,A], iterations; equal to the attack's `max_iterations` where it failed.
       success: bool[N,A]; a cost without success is censored, not measured.
-      queries: i32[N,A], how often the classifier was asked; a gradient comes with its query.
+      queries: i32[N,A], how often the classifier was asked besides once for its label; a gradient
+        comes with its query.
       labels: i64[N], what the classifier makes of the untouched images.
     """
 

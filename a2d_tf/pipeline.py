@@ -56,13 +56,14 @@ class A2D:
       classifier: the classifier whose inputs are judged; it is not touched.
       attacks: the cost attacks, by name or in a sequence of different kinds.
       detector: judges their costs.
-      directions: whether the detector also sees `directions.direction_costs`; with some tens of
-        columns more it should be one that learns from adversarial images too.
+      directions: whether the detector also sees `directions.direction_costs`; one that learns
+        from benign images alone would take each of these columns for an attack.
       batch_size: examples under attack at once; bounds the memory, changes no verdict.
       on_finished: called with the number of (image, attack) pairs that just finished.
 
     Raises:
-      InvalidInputError: no attack, or two of the same kind in a sequence.
+      InvalidInputError: no attack, two of the same kind in a sequence, or directions for a
+        detector that cannot weigh them.
     """
 
     def __init__(
@@ -84,6 +85,11 @@ class A2D:
             attacks = named
         if not attacks:
             raise InvalidInputError("expected at least one attack, got none")
+        if directions and not detector.learns_from_adversarial:
+            raise InvalidInputError(
+                f"expected a detector that weighs its columns for directions, got {detector.name}, "
+                "which takes each for an attack; choose one that learns from adversarial images"
+            )
         self.classifier = classifier
         self.attacks = dict(attacks)
         self.detector = detector
@@ -243,7 +249,7 @@ class A2D:
             attacks = {name: _attack(**fields) for name, fields in stored["attacks"].items()}
             classifier_path = folder / stored["classifier"]
             bounds, probabilities = stored["bounds"], stored["probabilities"]
-            directions = stored["directions"]
+            directions = stored.get("directions", False)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInputError(
                 f"expected a detector folder at {folder}, got no readable {SETTINGS_FILE} there; "

@@ -14,7 +14,7 @@ from a2d_tf import attack_costs, attacks, data, files
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
-flags.DEFINE_string("attack", None, "bim, bim2 or jsma.", required=True)
+flags.DEFINE_string("attack", None, f"Out of {', '.join(attacks.REGISTRY)}.", required=True)
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Images under attack at once.", lower_bound=1)

@@ -1,4 +1,4 @@
-"""Times cost attacks against the limit: sum of (cost + 2) forward-backward passes.
+"""Times cost attacks against the limit: the passes through the network that they ask for.
 
   python scripts/benchmark.py --model=lenet.keras --images=images.npz --attacks=bim --limit=200
 

@@ -15,7 +15,8 @@ FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_enum("dataset", "digits", list(data.DATASETS), "Where the images come from.")
 flags.DEFINE_string("data_dir", None, "Folder with mnist.npz, cifar10.npz or image folders.")
-flags.DEFINE_string("threat", None, "What crafts: fgsm or bim-a.", required=True)
+flags.DEFINE_string("threat", None,
+                    f"What crafts, out of {', '.join(threats.PRESETS['mnist'])}.", required=True)
 flags.DEFINE_enum("preset", "mnist", list(threats.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", 1000, "Images at most.", lower_bound=1)
 cli.define_out("The .npz file to write.")

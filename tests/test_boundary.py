@@ -58,6 +58,19 @@ def test_noise_of_no_other_class_is_a_failure() -> None:
     np.testing.assert_array_equal(result.adversarial, 0.5)
 
 
+def test_a_fickle_classifier_ends_too() -> None:
+    answers = iter([0, 1])  # the label, and one noise image of another class
+
+    def ask(images: np.ndarray) -> np.ndarray:
+        return np.full(len(images), next(answers, 0))
+
+    fickle = Classifier.label_only(ask)
+    fickle._preflight_due = False
+    result = DBA(mse_threshold=0.01, max_iterations=5).run(fickle, np.full((1, 2, 2, 1), 0.5))
+    assert result.cost.tolist() == [5] and not result.success[0]
+    assert result.queries.tolist() == [1002]
+
+
 def test_labels_alone_cost_the_same_as_logits(
     model: keras.Model, classifier: Classifier, benign: np.ndarray
 ) -> None:
@@ -77,11 +90,17 @@ def test_labels_alone_cost_the_same_as_logits(
         )
     table = attack_costs(anywhere, benign[:20], {"dba": attack})
     np.testing.assert_array_equal(table.costs[:, 0], expected.cost)
-    np.testing.assert_array_equal(table.queries[:, 0], expected.queries)
+    # The label is known there, and not asked again.
+    np.testing.assert_array_equal(table.queries[:, 0], expected.queries - 1)
 
 
 def test_attacks_that_need_gradients_refuse_labels(benign: np.ndarray) -> None:
     black_box = Classifier.label_only(lambda images: np.zeros(len(images), int))
+    for wrong in (lambda images: np.zeros((len(images), 10)), lambda images: images[:, 0, 0, 0]):
+        with pytest.raises(UnsuitableClassifierError, match="expected 2 integer labels"):
+            DBA(mse_threshold=0.1, max_iterations=5).run(
+                Classifier.label_only(wrong), benign[:2]
+            )
     with pytest.raises(UnsuitableClassifierError, match="DBA"):
         BIM(eps=0.1, step=0.01, max_iterations=5).run(black_box, benign[:2])
     with pytest.raises(UnsuitableClassifierError, match="labels alone"):

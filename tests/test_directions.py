@@ -64,6 +64,8 @@ def test_a_detector_may_see_them(
     assert detection.is_adversarial.mean() > 0.75
     assert detection.costs.shape == (100, 1)
     assert a2d.predict(benign[:0]).score.shape == (0,)
+    with pytest.raises(InvalidInputError, match="weighs its columns"):
+        A2D(classifier, [attack], detectors.ZScore(), directions=True)
     a2d.save(f"{tmp_path}/detector")
     again = A2D.load(f"{tmp_path}/detector").predict(crafted[150:250])
     np.testing.assert_array_equal(again.is_adversarial, detection.is_adversarial)

@@ -69,7 +69,8 @@ def test_table2_ours_beside_the_published(folder: Path) -> None:
 
 @pytest.mark.parametrize("flags, message", [
     (["--experiment=table2_env1", "--datasets=cifar10"], "expected convnet_cifar10.keras in"),
-    (["--experiment=table2_env1", "--datasets=digits"], "out of mnist and cifar10"),
+    (["--experiment=table2_env1", "--datasets=digits"], "out of mnist, cifar10 for table2_env1"),
+    (["--experiment=table7", "--datasets=cifar10"], "out of mnist for table7, got cifar10"),
     (["--experiment=table2_env1", "--seeds=one"], "whole numbers"),
     (["--experiment=table9"], "table7"),
 ])

@@ -22,8 +22,8 @@ class AttackResult(NamedTuple):
 
     Attributes:
       adversarial: f32[N,H,W,C], the image at which the attack stopped.
-      cost: i32[N], the zero-based index of the iteration at which it stopped; equal to
-        `max_iterations` where it never succeeded.
+      cost: i32[N], the zero-based index of the iteration at which it stopped (one-based for
+        DBA, as published); equal to `max_iterations` where it never succeeded.
       success: bool[N].
       queries: i32[N], how often the classifier was asked; a gradient comes with its query.
     """

@@ -50,7 +50,7 @@ class DBA(Attack):
             "original": examples.images,
             "label": examples.labels,
             "key": examples.keys,
-            "asking": zero + LABEL,
+            "asking": tf.where(examples.labels < 0, LABEL, NOISE),
             "tries": zero,
             "iteration": zero,
             "on_sphere": tf.zeros_like(zero, tf.bool),
@@ -98,8 +98,7 @@ class DBA(Attack):
         )
 
     def _told_label(self, state: State, prediction: tf.Tensor) -> State:
-        label = tf.where(state["label"] < 0, prediction, state["label"])
-        return state | {"label": label, "asking": tf.fill(tf.shape(label), NOISE)}
+        return state | {"label": prediction, "asking": tf.fill(tf.shape(prediction), NOISE)}
 
     def _tried_noise(self, state: State, question: tf.Tensor, crossed: tf.Tensor) -> State:
         tries = state["tries"] + 1
@@ -112,11 +111,14 @@ class DBA(Attack):
         }
 
     def _blended(self, state: State, question: tf.Tensor, crossed: tf.Tensor) -> State:
+        tries = state["tries"] + 1
         return state | {
             "images": tf.where(per_image(crossed), question, state["images"]),
             "asking": tf.where(crossed, WALK, BLEND),
-            "tries": tf.where(crossed, 0, state["tries"] + 1),
+            "tries": tf.where(crossed, 0, tries),
             "iteration": tf.ones_like(state["iteration"]),
+            # The last blend is the noise itself: only a fickle classifier takes that back.
+            "finished": ~crossed & (tries == BLENDS),
         }
 
     def _walked(

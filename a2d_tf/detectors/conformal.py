@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from a2d_tf.calibration import check_count, threshold_at
 from a2d_tf.detectors.base import CostDetector, Costs
+from a2d_tf.errors import InvalidInputError
 
 
 @dataclass(kw_only=True)
@@ -35,7 +36,12 @@ class Conformal(CostDetector):
         return float(self._fitted["threshold"]) if self._fitted else np.inf
 
     def check_counts(self, benign: int, adversarial: int) -> None:
-        check_count(benign // 2, self.fpr)
+        try:
+            check_count(benign // 2, self.fpr)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"{error} ({benign} in all, of which half set the threshold)"
+            ) from error
 
     def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
         """Half of the benign inputs, drawn at random, give p-values, the others the threshold."""

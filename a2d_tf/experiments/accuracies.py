@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.detectors import CostDetector
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.evidence import BENIGN, FIT, TEST, Evidence
 
 
@@ -48,6 +49,9 @@ def accuracy(
       detector: not yet fitted.
       threats: those to learn from, in equal parts, if the detector learns from any.
       ratio: adversarial inputs of the fit for each benign one.
+
+    Raises:
+      InvalidInputError: a threat has too few adversarial images for that ratio.
     """
     def costs(kind: str, split: str) -> NDArray[np.int32]:
         return evidence.costs(kind, split, attacks)
@@ -55,6 +59,11 @@ def accuracy(
     benign = costs(BENIGN, FIT)
     part = round(ratio * len(benign) / len(threats))
     crafted = [costs(threat, FIT)[:part] for threat in threats]
+    if short := [t for t, one in zip(threats, crafted) if len(one) < part]:
+        raise InvalidInputError(
+            f"expected {part} adversarial images of {', '.join(short)} for a ratio of {ratio:g}, "
+            "got fewer; use fewer benign images or a smaller ratio"
+        )
     seen = np.concatenate([benign, *(crafted if detector.learns_from_adversarial else [])])
     detector.fit(seen, np.arange(len(seen)) >= len(benign))
     return Accuracy(

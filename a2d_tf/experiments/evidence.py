@@ -170,11 +170,10 @@ class Evidence:
         return self.store.arrays(f"craft/{threat}/{split}", self._origin(threat, split), make)
 
     def _cost_column(self, kind: str, split: str, name: str) -> NDArray[np.int32]:
-        images, source, _ = self.inputs(kind, split)
-        made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
         if name in self.first:
-            images = images[source < self.first[name]]
-            made_from["first"] = self.first[name]
+            return self._first_costs(split, name)[kind]
+        images = self.inputs(kind, split).images
+        made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
 
         def make() -> Arrays:
             with self._progress.stage(f"{name} cost of {kind} ({split})", len(images)) as advance:
@@ -184,6 +183,34 @@ class Evidence:
             return {"cost": table.costs[:, 0]}
 
         return self.store.arrays(f"cost/{name}/{kind}/{split}", made_from, make)["cost"]
+
+    def _first_costs(self, split: str, name: str) -> Arrays:
+        """Costs by kind of the first inputs, all in one run: a few would leave its batch empty."""
+        first = {}
+        for kind in (BENIGN, *self.threats):
+            images, source, _ = self.inputs(kind, split)
+            first[kind] = images[source < self.first[name]]
+            if not len(first[kind]):
+                raise InvalidInputError(
+                    f"expected {kind} to fool the classifier within the first {self.first[name]} "
+                    f"images that {name} counts, got none; raise that number or the limit"
+                )
+        images = np.concatenate(list(first.values()))
+
+        def make() -> Arrays:
+            title = f"{name} cost of the first of all kinds ({split})"
+            with self._progress.stage(title, len(images)) as advance:
+                table = attack_costs(
+                    self.classifier, images, {name: self.attacks[name]}, on_finished=advance
+                )
+            ends = np.cumsum([len(part) for part in first.values()])[:-1]
+            return dict(zip(first, np.split(table.costs[:, 0], ends)))
+
+        made_from = self.made_from | {
+            "split": split, "attack": repr(self.attacks[name]), "first": self.first[name],
+            "threats": {threat: repr(recipe) for threat, recipe in self.threats.items()},
+        }
+        return self.store.arrays(f"cost/{name}/{split}", made_from, make)
 
     def _origin(self, kind: str, split: str) -> dict[str, Any]:
         threat = None if kind == BENIGN else repr(self.threats[kind])

@@ -43,7 +43,7 @@ class Request:
     def comparisons(
         self, dataset: str, threats: Sequence[str], defences: Sequence[str], *, first: int
     ) -> Iterator[tuple[Comparison, Path]]:
-        """A comparison and its folder for every seed; all runs of a dataset share the folder."""
+        """A comparison and its folder for every seed."""
         for seed in self.seeds or (0,):
             yield Comparison(
                 dataset=dataset, limit=self.limit, threats=threats, defences=defences,
@@ -91,16 +91,25 @@ class Outcome(NamedTuple):
     quantity: str
 
 
-Experiment = Callable[[Request], Outcome]
+class Experiment(NamedTuple):
+    """An experiment, and the datasets that it is about."""
+
+    run: Callable[[Request], Outcome]
+    datasets: tuple[str, ...]
 
 
 def run(name: str, experiment: Experiment, request: Request) -> Outcome:
     """Runs or resumes an experiment and writes NAME.json, NAME.md and NAME.png to its folder.
 
     Raises:
-      InvalidInputError: see `comparison.run`.
+      InvalidInputError: a dataset that it is not about; see also `comparison.run`.
     """
-    outcome = experiment(request)
+    if foreign := [name for name in request.datasets if name not in experiment.datasets]:
+        raise InvalidInputError(
+            f"expected datasets out of {', '.join(experiment.datasets)} for {name}, got "
+            f"{', '.join(foreign)}"
+        )
+    outcome = experiment.run(request)
     picture = f"{name}.png"
     plots.beside_published(outcome.panels, outcome.quantity, request.workdir / picture)
     files.save_json(request.workdir / f"{name}.json", {

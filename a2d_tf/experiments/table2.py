@@ -11,7 +11,8 @@ from a2d_tf.experiments.reproduction import Grid, Outcome, Request
 THREATS = ("fgsm", "bim-a", "jsma", "cw")
 DEFENCES = ("jsma", "bim", "bim2", "dba")
 # What of a comparison's results stands in the table's, run by run.
-KEPT = ("model", "splits", "first", "threats", "conformal_rate", "columns", "settings", "seconds")
+KEPT = ("model", "splits", "first", "threats", "cells", "conformal_rate", "false_positive_rate",
+        "columns", "settings", "seconds")
 Aurocs = dict[str, dict[str, list[float]]]  # threat -> column -> a value for each seed
 
 
@@ -39,22 +40,24 @@ def run(request: Request) -> Outcome:
                 {key: one[key] for key in KEPT} for one in runs
             ],
         }
-        grids.append(Grid(f"AUROC on {dataset}", *_rows(aurocs, paper)))
+        part = "".join(f"; {a}: first {n} images" for a, n in runs[0]["first"].items())
+        grids.append(Grid(f"AUROC on {dataset}{part}", *_rows(aurocs, paper)))
         grids.append(Grid(
             f"AUROC on {dataset}, fitted on the other threats", *_rows(unseen, {})
         ))
         grids.append(Grid(
             f"AUROC on {dataset} where the classifier is sure of the benign image",
-            *_rows(sure, paper),
+            *_rows(sure, {}),
         ))
         grids.append(Grid(
             f"Conformal detector on fresh benign images of {dataset}",
-            ["asked", "measured", "95 % interval of the asked rate"],
+            ["asked", "mean of 200 partings", "± sd", "95 % interval of the asked rate",
+             "partings inside"],
             [_rate(asked, measured) for asked, measured in runs[0]["conformal_rate"].items()],
         ))
         for threat, columns in aurocs.items():
             panels[f"{dataset}, {threat}"] = {
-                name: (float(np.mean(values)), paper[threat].get(name))
+                _short(name): (float(np.mean(values)), paper[threat].get(name))
                 for name, values in columns.items()
             }
     return Outcome(results, grids, panels, "AUROC")
@@ -91,7 +94,11 @@ def _rows(
             rows.append(["", "± sd", *(_figure(spread.get(name)) for name in columns)])
         if threat in paper:
             rows.append(["", "paper", *(_figure(paper[threat].get(name)) for name in columns)])
-    return ["threat", "", *(name.replace("ensemble_", "") for name in columns)], rows
+    return ["threat", "", *map(_short, columns)], rows
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("ensemble_")
 
 
 def _figure(value: float | None, best: float | None = None) -> str:
@@ -103,5 +110,6 @@ def _figure(value: float | None, best: float | None = None) -> str:
 def _rate(asked: str, measured: dict[str, Any]) -> list[str]:
     lower, upper = measured["binomial_interval95"]
     return [
-        f"{float(asked):.0%}", f"{measured['measured']:.2%}", f"{lower:.2%} to {upper:.2%}",
+        f"{float(asked):.0%}", f"{measured['measured']:.2%}", f"{measured['deviation']:.2%}",
+        f"{lower:.2%} to {upper:.2%}", f"{measured['partings_inside']:.0%}",
     ]
