@@ -128,3 +128,20 @@ def test_changes_do_not_reuse_stale_stages(
                                        "fgsm-fit", "fgsm-test")}
     costs |= {name.replace("cost-bim", "directions") for name in costs}
     assert made == {"craft-fgsm-fit", "craft-fgsm-test"} | costs | predictions
+
+
+def test_a_slow_attack_counts_the_first_images_only(
+    finished: tuple[Path, str], small_model: Path
+) -> None:
+    flags = ["--baselines=", "--threats=fgsm", "--defences=bim,dba", "--first=8"]
+    done = subprocess.run(
+        command(small_model, finished[0], *flags), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((finished[0] / "results.json").read_text())
+    row = results["cells"]["fgsm"]
+    assert row["dba"]["tested"][0] == 8 and 0 < row["dba"]["tested"][1] <= 8
+    assert row["bim"]["tested"][0] == row["ensemble_zscore"]["tested"][0] == 40
+    assert "of the first 8 benign images" in results["columns"]["dba"]
+    assert "dba" not in results["false_positive_rate"]
+    assert "bim" in results["columns"]["ensemble_knn"]

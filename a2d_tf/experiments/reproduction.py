@@ -35,11 +35,6 @@ class Request:
     baselines: Mapping[str, BaselineFactory]
     progress: Progress
 
-    @property
-    def few(self) -> int:
-        """Images per cell for an attack that is too slow for all."""
-        return max(self.limit // 20, 5)
-
     def comparisons(
         self, dataset: str, threats: Sequence[str], defences: Sequence[str], *, first: int
     ) -> Iterator[tuple[Comparison, Path]]:
