@@ -10,15 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf import loading
+from a2d_tf import answers, loading
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 PREFLIGHT_IMAGES = 32
-# A stray image of constant logits is no reason to refuse a classifier; a tenth of them is.
-MAX_ZERO_GRADIENTS = 0.1
 
 
 class Bounds(NamedTuple):
@@ -128,7 +126,7 @@ class Classifier:
         """A black box: any Python function from images f32[N,H,W,C] to integer labels [N]."""
         def ask(images: Images) -> NDArray[np.int32]:
             answer = np.asarray(function(images))
-            _check_labels(answer, len(images))
+            answers.check_labels(answer, len(images))
             return answer.astype(np.int32)
 
         def labels(images: tf.Tensor) -> tf.Tensor:
@@ -146,7 +144,7 @@ class Classifier:
           UnsuitableClassifierError: the classifier gives labels alone.
         """
         outputs = self._outputs(images)
-        if _are_labels(outputs):
+        if answers.are_labels(outputs):
             raise UnsuitableClassifierError(
                 "expected logits [N, K], got labels alone; use the attack DBA, which asks for no "
                 "more, or give a classifier with one output per class"
@@ -159,7 +157,7 @@ class Classifier:
     def decide(self, images: tf.Tensor) -> tf.Tensor:
         """The most likely class i32[N] of images f32[N,H,W,C], in a graph too."""
         outputs = self._outputs(images)
-        if _are_labels(outputs):
+        if answers.are_labels(outputs):
             return tf.cast(outputs, tf.int32)
         return tf.argmax(outputs, axis=1, output_type=tf.int32)
 
@@ -239,10 +237,10 @@ class Classifier:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
             logits = self(batch)
-            _check_logits(logits, len(batch), declared_probabilities=self.probabilities)
+            answers.check_logits(logits, len(batch), declared_probabilities=self.probabilities)
             labels = tf.argmax(logits, axis=1)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        _check_gradients(tape.gradient(losses, batch), self.probabilities)
+        answers.check_gradients(tape.gradient(losses, batch), self.probabilities)
         self._preflight_due = False
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
@@ -257,64 +255,4 @@ class Classifier:
             return False  # `preflight` looks again, on real images
         noise = np.random.default_rng(0).uniform(*self.bounds, (4, *sizes))
         outputs = self._outputs(tf.constant(noise, tf.float32))
-        return not _are_labels(outputs) and sums_to_one(outputs)
-
-
-def _check_labels(answer: NDArray[Any], count: int) -> None:
-    if answer.shape != (count,) or not np.issubdtype(answer.dtype, np.integer):
-        raise UnsuitableClassifierError(
-            f"expected {count} integer labels for {count} images, got {answer.dtype} of shape "
-            f"{list(answer.shape)}; return the most likely class of each image"
-        )
-
-
-def _are_labels(outputs: tf.Tensor) -> bool:
-    return bool(outputs.shape.rank == 1 and outputs.dtype.is_integer)
-
-
-def sums_to_one(outputs: tf.Tensor) -> bool:
-    """Whether the rows of outputs [N,K] are all probability distributions."""
-    rows = np.asarray(outputs, np.float64)
-    return bool(rows.size and rows.min() >= 0 and np.allclose(rows.sum(axis=-1), 1, atol=1e-3))
-
-
-def _check_logits(logits: tf.Tensor, count: int, *, declared_probabilities: bool) -> None:
-    shape = logits.shape.as_list()
-    if len(shape) != 2 or shape[0] != count or shape[1] < 2:
-        raise UnsuitableClassifierError(
-            f"expected logits of shape [{count}, K] with K >= 2 classes for {count} images, "
-            f"got {shape}; give a classifier with one output per class"
-        )
-    if not np.isfinite(logits).all():
-        raise UnsuitableClassifierError(
-            "expected finite logits, got NaN or infinity; check the classifier's weights and "
-            "that the images are scaled as in its training"
-        )
-    if not declared_probabilities and sums_to_one(logits):
-        raise UnsuitableClassifierError(
-            "expected logits, got outputs that are probabilities; give the classifier without "
-            "its softmax, or say probabilities=True"
-        )
-
-
-def _check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
-    if gradient is None:
-        raise UnsuitableClassifierError(
-            "expected a classifier with gradients, got one whose outputs do not depend "
-            "differentiably on its images; build it from TensorFlow operations"
-        )
-    flat = np.asarray(gradient).reshape(len(gradient), -1)
-    zero = int((~flat.any(axis=1)).sum())
-    if zero > MAX_ZERO_GRADIENTS * len(flat):
-        remedy = (
-            "its probabilities are saturated: give the classifier without its softmax"
-            if probabilities
-            else "it is saturated or constant there: check its scaling and its last layers"
-        )
-        raise UnsuitableClassifierError(
-            f"expected gradients, got exactly zero on {zero} of {len(flat)} images; {remedy}"
-        )
-    if not np.isfinite(flat).all():
-        raise UnsuitableClassifierError(
-            "expected finite gradients, got NaN or infinity; check the classifier's layers"
-        )
+        return not answers.are_labels(outputs) and answers.sums_to_one(outputs)

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 # Lower layers never import higher ones; a module belongs to the longest matching prefix.
 LAYERS = [
     ["version", "errors", "files", "progress", "calibration", "metrics", "plots", "report"],
-    ["loading"],
+    ["loading", "answers"],
     ["classifier"],
     ["data"],
     ["models"],

@@ -1,0 +1,76 @@
+"""What a classifier's answers must be before it is attacked."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from a2d_tf.errors import UnsuitableClassifierError
+
+# A stray image of constant logits is no reason to refuse a classifier; a tenth of them is.
+MAX_ZERO_GRADIENTS = 0.1
+
+
+def check_labels(answer: NDArray[Any], count: int) -> None:
+    """Raises UnsuitableClassifierError unless a black box answered with one label per image."""
+    if answer.shape != (count,) or not np.issubdtype(answer.dtype, np.integer):
+        raise UnsuitableClassifierError(
+            f"expected {count} integer labels for {count} images, got {answer.dtype} of shape "
+            f"{list(answer.shape)}; return the most likely class of each image"
+        )
+
+
+def are_labels(outputs: tf.Tensor) -> bool:
+    """Whether the outputs are labels alone, integers [N]."""
+    return bool(outputs.shape.rank == 1 and outputs.dtype.is_integer)
+
+
+def sums_to_one(outputs: tf.Tensor) -> bool:
+    """Whether the rows of outputs [N,K] are all probability distributions."""
+    rows = np.asarray(outputs, np.float64)
+    return bool(rows.size and rows.min() >= 0 and np.allclose(rows.sum(axis=-1), 1, atol=1e-3))
+
+
+def check_logits(logits: tf.Tensor, count: int, *, declared_probabilities: bool) -> None:
+    """Raises UnsuitableClassifierError unless these are finite logits [count, K]."""
+    shape = logits.shape.as_list()
+    if len(shape) != 2 or shape[0] != count or shape[1] < 2:
+        raise UnsuitableClassifierError(
+            f"expected logits of shape [{count}, K] with K >= 2 classes for {count} images, "
+            f"got {shape}; give a classifier with one output per class"
+        )
+    if not np.isfinite(logits).all():
+        raise UnsuitableClassifierError(
+            "expected finite logits, got NaN or infinity; check the classifier's weights and "
+            "that the images are scaled as in its training"
+        )
+    if not declared_probabilities and sums_to_one(logits):
+        raise UnsuitableClassifierError(
+            "expected logits, got outputs that are probabilities; give the classifier without "
+            "its softmax, or say probabilities=True"
+        )
+
+
+def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
+    """Raises UnsuitableClassifierError if gradients [N,H,W,C] are missing, zero or not finite."""
+    if gradient is None:
+        raise UnsuitableClassifierError(
+            "expected a classifier with gradients, got one whose outputs do not depend "
+            "differentiably on its images; build it from TensorFlow operations"
+        )
+    flat = np.asarray(gradient).reshape(len(gradient), -1)
+    zero = int((~flat.any(axis=1)).sum())
+    if zero > MAX_ZERO_GRADIENTS * len(flat):
+        remedy = (
+            "its probabilities are saturated: give the classifier without its softmax"
+            if probabilities
+            else "it is saturated or constant there: check its scaling and its last layers"
+        )
+        raise UnsuitableClassifierError(
+            f"expected gradients, got exactly zero on {zero} of {len(flat)} images; {remedy}"
+        )
+    if not np.isfinite(flat).all():
+        raise UnsuitableClassifierError(
+            "expected finite gradients, got NaN or infinity; check the classifier's layers"
+        )
