@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks import randomness
 from a2d_tf.attacks.loop import Examples, State, run_loop
-from a2d_tf.classifier import Classifier
+from a2d_tf.classifier import Classifier, Images
 from a2d_tf.errors import InvalidInputError
 
 OnFinished = Callable[[int], None]
@@ -104,15 +104,10 @@ class Attack(abc.ABC):
         if batch_size < 1:
             raise InvalidInputError(f"expected a batch size of at least 1, got {batch_size}")
         checked = classifier.check(images)
-        if targets is not None and not self.takes_targets:
-            raise InvalidInputError(
-                f"expected no targets for {type(self).__name__}, which leaves a label for any "
-                "other, got some; leave them out"
-            )
         examples = Examples(
             images=tf.constant(checked),
             labels=tf.constant(_check_labels(labels, len(checked), "labels")),
-            targets=tf.constant(_check_labels(targets, len(checked), "targets")),
+            targets=tf.constant(self._check_targets(targets, classifier, checked)),
             keys=randomness.keys(checked, seed),
         )
         classifier.preflight(checked, gradients=self.needs_gradients)
@@ -128,6 +123,24 @@ class Attack(abc.ABC):
             if on_finished and len(finished.which):
                 on_finished(len(finished.which))
         return result
+
+
+    def _check_targets(
+        self, targets: ArrayLike | None, classifier: Classifier, images: Images
+    ) -> NDArray[np.int32]:
+        if targets is not None and not self.takes_targets:
+            raise InvalidInputError(
+                f"expected no targets for {type(self).__name__}, which leaves a label for any "
+                "other, got some; leave them out"
+            )
+        checked = _check_labels(targets, len(images), "targets")
+        if targets is not None and len(images):
+            classes = classifier.logits(images[:1]).shape[1]
+            if checked.max() >= classes:
+                raise InvalidInputError(
+                    f"expected targets below the {classes} classes, got {checked.max()}"
+                )
+        return checked
 
 
 def _check_labels(labels: ArrayLike | None, count: int, what: str) -> NDArray[np.int32]:
