@@ -124,7 +124,6 @@ class Attack(abc.ABC):
                 on_finished(len(finished.which))
         return result
 
-
     def _check_targets(
         self, targets: ArrayLike | None, classifier: Classifier, images: Images
     ) -> NDArray[np.int32]:
