@@ -9,7 +9,8 @@ seed and the example's own pixels. Numbers are hashed out of key, draw and posit
 import numpy as np
 import tensorflow as tf
 
-_GOLDEN = tf.constant(0x9E3779B9, tf.uint32)  # spreads consecutive whole numbers
+# NumPy's, since a tensor made on import would start TensorFlow's devices.
+_GOLDEN = np.uint32(0x9E3779B9)  # spreads consecutive whole numbers
 
 
 def keys(images: tf.Tensor, seed: int | tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,5 @@
 """JSMA: the pixels that promise the most, one per iteration as cost, two to craft."""
 
-import abc
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,9 +32,6 @@ class SaliencyAttack(GradientAttack):
 
     def reached(self, prediction: tf.Tensor, goal: tf.Tensor) -> tf.Tensor:
         return prediction == goal
-
-    @abc.abstractmethod
-    def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,11 +176,7 @@ class Evidence:
         made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
 
         def make() -> Arrays:
-            with self._progress.stage(f"{name} cost of {kind} ({split})", len(images)) as advance:
-                table = attack_costs(
-                    self.classifier, images, {name: self.attacks[name]}, on_finished=advance
-                )
-            return {"cost": table.costs[:, 0]}
+            return {"cost": self._counted(f"{name} cost of {kind} ({split})", name, images)}
 
         return self.store.arrays(f"cost/{name}/{kind}/{split}", made_from, make)["cost"]
 
@@ -198,19 +194,20 @@ class Evidence:
         images = np.concatenate(list(first.values()))
 
         def make() -> Arrays:
-            title = f"{name} cost of the first of all kinds ({split})"
-            with self._progress.stage(title, len(images)) as advance:
-                table = attack_costs(
-                    self.classifier, images, {name: self.attacks[name]}, on_finished=advance
-                )
+            costs = self._counted(f"{name} cost of the first of all kinds ({split})", name, images)
             ends = np.cumsum([len(part) for part in first.values()])[:-1]
-            return dict(zip(first, np.split(table.costs[:, 0], ends)))
+            return dict(zip(first, np.split(costs, ends)))
 
         made_from = self.made_from | {
             "split": split, "attack": repr(self.attacks[name]), "first": self.first[name],
             "threats": {threat: repr(recipe) for threat, recipe in self.threats.items()},
         }
         return self.store.arrays(f"cost/{name}/{split}", made_from, make)
+
+    def _counted(self, title: str, name: str, images: Images) -> NDArray[np.int32]:
+        with self._progress.stage(title, len(images)) as advance:
+            attack = {name: self.attacks[name]}
+            return attack_costs(self.classifier, images, attack, on_finished=advance).costs[:, 0]
 
     def _origin(self, kind: str, split: str) -> dict[str, Any]:
         threat = None if kind == BENIGN else repr(self.threats[kind])

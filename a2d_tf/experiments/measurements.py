@@ -116,7 +116,7 @@ def _false_positive_rates(seen: ScoresByThreat) -> dict[str, dict[str, float]]:
     }
 
 
-def _where_sure(evidence: Evidence) -> dict[str, dict[str, float]]:
+def _where_sure(evidence: Evidence) -> dict[str, dict[str, dict[str, float]]]:
     """Threat -> attack -> AUROC of its cost on what was made from images the classifier is sure of.
 
     Benign images that it is unsure of lie near a boundary and are as cheap to attack as
@@ -131,7 +131,7 @@ def _where_sure(evidence: Evidence) -> dict[str, dict[str, float]]:
         return metrics.auroc(*kept) if all(map(len, kept)) else None
 
     return {
-        threat: {name: value for name in evidence.attacks
+        threat: {name: {"auroc": value} for name in evidence.attacks
                  if (value := auroc(threat, name)) is not None}
         for threat in evidence.threats
     }

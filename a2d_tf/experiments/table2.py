@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.experiments import comparison
-from a2d_tf.experiments.measurements import published
+from a2d_tf.experiments.measurements import PARTINGS, published
 from a2d_tf.experiments.reproduction import Grid, Outcome, Request
 
 THREATS = ("fgsm", "bim-a", "jsma", "cw")
@@ -40,9 +40,7 @@ def run(request: Request) -> Outcome:
         sure = _aurocs(runs, "auroc_where_sure")
         results["datasets"][dataset] = {
             "auroc": aurocs, "auroc_unseen": unseen, "auroc_where_sure": sure, "published": paper,
-            "runs": [
-                {key: one[key] for key in KEPT} for one in runs
-            ],
+            "runs": [{key: one[key] for key in KEPT} for one in runs],
         }
         part = "".join(f"; {a}: first {n} images" for a, n in runs[0]["first"].items())
         grids.append(Grid(f"AUROC on {dataset}{part}", *_rows(aurocs, paper)))
@@ -55,7 +53,7 @@ def run(request: Request) -> Outcome:
         ))
         grids.append(Grid(
             f"Conformal detector on fresh benign images of {dataset}",
-            ["asked", "mean of 200 partings", "± sd", "95 % interval of the asked rate",
+            ["asked", f"mean of {PARTINGS} partings", "± sd", "95 % interval of the asked rate",
              "partings inside"],
             [_rate(asked, measured) for asked, measured in runs[0]["conformal_rate"].items()],
         ))
@@ -71,16 +69,13 @@ def _aurocs(runs: list[dict[str, Any]], section: str) -> Aurocs:
     return {
         threat: {
             name: [
-                _auroc(one[section][threat][name]) for one in runs if name in one[section][threat]
+                one[section][threat][name]["auroc"]
+                for one in runs if name in one[section][threat]
             ]
             for name in row
         }
         for threat, row in runs[0][section].items()
     }
-
-
-def _auroc(cell: dict[str, Any] | float) -> float:
-    return float(cell["auroc"] if isinstance(cell, dict) else cell)
 
 
 def _rows(
