@@ -17,6 +17,7 @@ Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 PREFLIGHT_IMAGES = 32
+ROUND = 8
 
 
 class Bounds(NamedTuple):
@@ -143,7 +144,7 @@ class Classifier:
         Raises:
           UnsuitableClassifierError: the classifier gives labels alone.
         """
-        outputs = self._outputs(images)
+        outputs = self._ask(images)
         if answers.are_labels(outputs):
             raise UnsuitableClassifierError(
                 "expected logits [N, K], got labels alone; use the attack DBA, which asks for no "
@@ -156,7 +157,7 @@ class Classifier:
 
     def decide(self, images: tf.Tensor) -> tf.Tensor:
         """The most likely class i32[N] of images f32[N,H,W,C], in a graph too."""
-        outputs = self._outputs(images)
+        outputs = self._ask(images)
         if answers.are_labels(outputs):
             return tf.cast(outputs, tf.int32)
         return tf.argmax(outputs, axis=1, output_type=tf.int32)
@@ -242,6 +243,19 @@ class Classifier:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         answers.check_gradients(tape.gradient(losses, batch), self.probabilities)
         self._preflight_due = False
+
+    def _ask(self, images: tf.Tensor) -> tf.Tensor:
+        """The model's outputs, asked for in round numbers of images.
+
+        For each new number TensorFlow prepares every layer anew, and a loop that runs dry meets
+        them all.
+        """
+        if self._black_box:
+            return self._outputs(images)  # asked for nothing in vain
+        count = tf.shape(images)[0]
+        spare = tf.where(count > ROUND, -count % ROUND, 0)
+        padded = tf.pad(images, [[0, spare], [0, 0], [0, 0], [0, 0]])
+        return self._outputs(tf.ensure_shape(padded, (None, *images.shape[1:])))[:count]
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         wanted = self.input_shape

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from a2d_tf.attacks.base import Attack, OnFinished
+from a2d_tf.attacks.base import Attack
+from a2d_tf.attacks.running import OnFinished
 from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.streams import ImageSource, batches
 
 
 class CostTable(NamedTuple):
@@ -17,20 +19,21 @@ class CostTable(NamedTuple):
     Attributes:
       costs: i32[N,A], iterations; equal to the attack's `max_iterations` where it failed.
       success: bool[N,A]; a cost without success is censored, not measured.
-      queries: i32[N,A], how often the classifier was asked besides once for its label; a gradient
-        comes with its query.
+      queries: i32[N,A], how often the classifier was asked besides once for its label.
+      gradients: i32[N,A], how many of these queries were asked for a gradient too.
       labels: i64[N], what the classifier makes of the untouched images.
     """
 
     costs: NDArray[np.int32]
     success: NDArray[np.bool_]
     queries: NDArray[np.int32]
+    gradients: NDArray[np.int32]
     labels: Labels
 
 
 def attack_costs(
     classifier: Classifier,
-    images: ArrayLike,
+    images: ImageSource,
     attacks: Mapping[str, Attack],
     *,
     batch_size: int = 128,
@@ -40,7 +43,8 @@ def attack_costs(
 
     Args:
       classifier: the classifier whose inputs are judged.
-      images: f32[N,H,W,C] within the classifier's bounds; N may be 0.
+      images: f32[N,H,W,C] within the classifier's bounds, N may be 0; or a dataset of them,
+        which is read once and never held as a whole. See `streams.batches`.
       attacks: the attacks by name, in the order of the columns.
       batch_size: examples under attack at once; bounds the memory, changes no cost.
       on_finished: called with the number of (image, attack) pairs that just finished.
@@ -51,18 +55,22 @@ def attack_costs(
     """
     if not attacks:
         raise InvalidInputError("expected at least one attack, got none")
-    checked = classifier.check(images)
-    classifier.preflight(
-        checked, gradients=any(attack.needs_gradients for attack in attacks.values())
-    )
-    labels = classifier.predict(checked, batch_size)
-    results = [
-        attack.run(classifier, checked, labels, batch_size=batch_size, on_finished=on_finished)
+    gradients = any(attack.needs_gradients for attack in attacks.values())
+    runs = [
+        attack.begin(classifier, batch_size=batch_size, on_finished=on_finished)
         for attack in attacks.values()
     ]
+    labels = [np.zeros(0, np.int64)]
+    for batch in batches(classifier, images, batch_size):
+        classifier.preflight(batch.images, gradients=gradients)
+        labels.append(classifier.predict(batch.images, batch_size))
+        for run in runs:
+            run.feed(batch.images, labels=labels[-1], last=batch.last)
+    results = [run.result() for run in runs]
     return CostTable(
         costs=np.stack([result.cost for result in results], axis=1),
         success=np.stack([result.success for result in results], axis=1),
         queries=np.stack([result.queries for result in results], axis=1),
-        labels=labels,
+        gradients=np.stack([result.gradients for result in results], axis=1),
+        labels=np.concatenate(labels),
     )

@@ -1,4 +1,4 @@
-"""Datasets and image files as float32 arrays."""
+"""Datasets as float32 arrays."""
 
 import hashlib
 import os
@@ -14,10 +14,10 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from a2d_tf import files
-from a2d_tf.classifier import Bounds, Classifier, Images, Labels
+from a2d_tf.classifier import Bounds, Images, Labels
 from a2d_tf.errors import InvalidInputError, pick
+from a2d_tf.image_files import image_files, pixels, read_image, scaled
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 IMAGENET_SIZE = 224
 
 
@@ -60,7 +60,7 @@ def load_dataset(
     folder = data_dir or os.environ.get("A2D_DATA_DIR")
     dataset = load(Path(folder) if folder else None)
     return dataset._replace(
-        x_train=_scaled(dataset.x_train, bounds), x_test=_scaled(dataset.x_test, bounds)
+        x_train=scaled(dataset.x_train, bounds), x_test=scaled(dataset.x_test, bounds)
     )
 
 
@@ -102,7 +102,7 @@ def _from_arrays(name: str, folder: Path | None, download: Callable[[], Any]) ->
                 f"expected to download {name}, got no answer; give --data_dir or set "
                 f"A2D_DATA_DIR to a folder with {name}.npz"
             ) from error
-    return Dataset(_pixels(x_train), _labels(y_train), _pixels(x_test), _labels(y_test))
+    return Dataset(pixels(x_train), _labels(y_train), pixels(x_test), _labels(y_test))
 
 
 def _imagenet(folder: Path | None) -> Dataset:
@@ -126,118 +126,6 @@ DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
     "cifar10": _cifar10,
     "imagenet": _imagenet,
 }
-
-
-class ImageSet(NamedTuple):
-    """Images f32[N,H,W,C] within a classifier's bounds, and a name for each."""
-
-    names: list[str]
-    images: Images
-
-
-def load_images(path: str | Path, classifier: Classifier) -> ImageSet:
-    """Images for a classifier, from an .npz file or a folder of image files.
-
-    Args:
-      path: an .npz with the key `images` (floats within the classifier's bounds, or uint8, which
-        is scaled to them), or a folder whose image files are resized bilinearly.
-      classifier: its bounds and input shape are used.
-
-    Raises:
-      InvalidInputError: nothing of that kind there, no image in it, or images that do not fit.
-    """
-    path, bounds = Path(path), classifier.bounds
-    if path.is_dir():
-        paths = _listed(path)
-        pixels = _read_images(paths, classifier.input_shape)
-        return ImageSet([file.name for file in paths], _scaled(pixels, bounds))
-    images = files.load_npz(path, "images")["images"]
-    if not images.size:
-        raise InvalidInputError(f"expected at least one image in {path}, got none")
-    if images.dtype == np.uint8:
-        if 0 < images.max() <= bounds.upper < 255:
-            raise InvalidInputError(
-                f"expected uint8 pixels from 0 to 255 in {path}, got at most {images.max()}, "
-                f"within the bounds' {bounds.upper:g} already; save them as float32"
-            )
-        images = _scaled(_pixels(images), bounds)
-    elif not np.issubdtype(images.dtype, np.floating):
-        raise InvalidInputError(
-            f"expected images of floats or uint8 in {path}, got {images.dtype}; convert them"
-        )
-    return ImageSet([str(index) for index in range(len(images))], classifier.check(images))
-
-
-def load_adversarial(path: str | Path, classifier: Classifier) -> Images:
-    """Adversarial images for a fit: as `load_images`, without those that craft.py saw fail.
-
-    Raises:
-      InvalidInputError: as `load_images`, or none succeeded.
-    """
-    images = load_images(path, classifier).images
-    if Path(path).is_dir() or "success" not in (stored := files.load_npz(path)):
-        return images
-    if stored["success"].shape != (len(images),) or not stored["success"].any():
-        raise InvalidInputError(
-            f"expected adversarial images that succeeded in {path}, got none; craft others"
-        )
-    chosen: Images = images[stored["success"].astype(bool)]
-    return chosen
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def read_image(path: Path, shape: tuple[int, int, int]) -> Images:
-    """An image file as f32[H,W,C] in [0, 1], resized bilinearly.
-
-    Raises:
-      InvalidInputError: the file holds no image.
-    """
-    height, width, channels = shape
-    try:
-        pixels = tf.io.decode_image(path.read_bytes(), channels=channels, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        raise InvalidInputError(f"expected an image in {path}, got something else") from error
-    resized = tf.image.resize(tf.cast(pixels, tf.float32) / 255.0, (height, width), antialias=True)
-    return np.asarray(tf.clip_by_value(resized, 0.0, 1.0))
-
-
-def _listed(folder: Path) -> list[Path]:
-    paths = image_files(folder)
-    if not paths:
-        raise InvalidInputError(
-            f"expected image files ({', '.join(IMAGE_SUFFIXES)}) in {folder}, got none"
-        )
-    return paths
-
-
-def _read_images(paths: list[Path], shape: tuple[int | None, ...] | None) -> Images:
-    match shape:
-        case (int(height), int(width), int(channels)):
-            return np.stack([read_image(path, (height, width, channels)) for path in paths])
-    raise InvalidInputError(
-        f"expected a classifier of fixed input size to read image files, got {shape}; "
-        "give the images as an .npz file"
-    )
-
-
-def _scaled(images: Images, bounds: Bounds) -> Images:
-    """Images in [0, 1], brought to other bounds."""
-    if bounds == Bounds():
-        return images
-    # Clipped, since rounding can leave the bounds by a hair.
-    scaled = bounds.lower + images * np.float32(bounds.range)
-    return np.asarray(np.clip(scaled, *bounds), np.float32)
-
-
-def _pixels(array: ArrayLike) -> Images:
-    images = np.asarray(array)
-    if images.ndim == 3:
-        images = images[..., None]
-    return images.astype(np.float32) / np.float32(255)
 
 
 def _labels(array: ArrayLike) -> Labels:

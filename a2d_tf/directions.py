@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.attacks.base import OnFinished
+from a2d_tf.attacks.running import OnFinished
 from a2d_tf.classifier import Bounds, Classifier
 
 # Costs count steps of this length, as a fraction of the pixel range; a flat direction costs

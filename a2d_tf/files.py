@@ -75,23 +75,71 @@ def load_npz(path: str | Path, *required: str) -> dict[str, NDArray[Any]]:
       InvalidInputError: no such file, no .npz file, or a required key is missing.
     """
     path = Path(path)
+    with _reading_npz(path), np.load(path, allow_pickle=False) as data:
+        arrays = dict(data)
+    _require(path, arrays, required)
+    return arrays
+
+
+def npz_rows(
+    path: str | Path, key: str, count: int, limit: int | None = None
+) -> Iterator[NDArray[Any]]:
+    """The rows of one array of an .npz file, `count` at a time, without holding them all.
+
+    Args:
+      path: the file.
+      key: the array's.
+      count: rows at a time; the last time there may be fewer.
+      limit: the first so many rows; all if None.
+
+    Raises:
+      InvalidInputError: no such file, no .npz file, or the key is missing.
+    """
+    path = Path(path)
+    with _reading_npz(path), zipfile.ZipFile(path) as archive:
+        _require(path, [name.removesuffix(".npy") for name in archive.namelist()], [key])
+        with archive.open(f"{key}.npy") as member:
+            version = np.lib.format.read_magic(member)
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, by_columns, dtype = read_header(member)
+            rows = shape[0] if limit is None else min(limit, shape[0])
+            size = dtype.itemsize * int(np.prod(shape[1:]))
+            whole = load_npz(path)[key] if by_columns or dtype.hasobject else None
+            for start in range(0, rows, count):
+                wanted = min(count, rows - start)
+                if whole is None:
+                    read = np.frombuffer(member.read(wanted * size), dtype)
+                    yield read.reshape(wanted, *shape[1:])
+                else:
+                    yield whole[start:start + wanted]
+
+
+@contextmanager
+def _reading_npz(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise InvalidInputError(f"expected a file at {path}, got none; check the path")
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = dict(data)
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        yield
+    except InvalidInputError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, KeyError,
+            zipfile.BadZipFile) as error:
         raise InvalidInputError(
             f"expected an .npz file of plain arrays, got {path} which does not load; "
             "write it with numpy.savez"
         ) from error
-    missing = [key for key in required if key not in arrays]
+
+
+def _require(path: Path, keys: Iterable[str], required: Iterable[str]) -> None:
+    missing = [key for key in required if key not in keys]
     if missing:
         raise InvalidInputError(
             f"expected {path} to hold {' and '.join(repr(key) for key in missing)}, "
-            f"got keys {sorted(arrays)}; name the arrays so"
+            f"got keys {sorted(keys)}; name the arrays so"
         )
-    return arrays
 
 
 def sha256(path: str | Path) -> str:

@@ -11,7 +11,7 @@ from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks import BIM, CarliniWagner, PairwiseJSMA, randomness
-from a2d_tf.attacks.base import OnFinished
+from a2d_tf.attacks.running import OnFinished
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.data import Dataset
 from a2d_tf.errors import InvalidInputError, pick
@@ -152,7 +152,8 @@ class JSMA(Threat):
     def _targets(self, images: Images, labels: Labels, classes: int) -> Labels:
         """A random class other than the true one for each image."""
         drawn = randomness.uniform(
-            randomness.keys(images, self.seed), np.zeros(len(images), np.int32), 1
+            randomness.keys(images, np.full(len(images), self.seed, np.uint32)),
+            np.zeros(len(images), np.int32), 1,
         )
         steps = 1 + np.floor(drawn.numpy()[:, 0] * (classes - 1))
         targets: Labels = (labels + steps.astype(np.int64)) % classes

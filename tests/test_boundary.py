@@ -116,11 +116,13 @@ def test_the_seed_decides(classifier: Classifier, benign: np.ndarray) -> None:
 
 def test_random_numbers_are_uniform_normal_and_independent() -> None:
     images = np.random.default_rng(0).uniform(size=(64, 8, 8, 1)).astype(np.float32)
-    keys = randomness.keys(images, 0)
+    keys = randomness.keys(images, np.zeros(64, np.uint32))
     assert len(np.unique(keys)) == 64
-    assert (randomness.keys(images, 1).numpy() != keys.numpy()).all()
+    assert (randomness.keys(images, np.ones(64, np.uint32)).numpy() != keys.numpy()).all()
     order = np.arange(64)[::-1]
-    np.testing.assert_array_equal(randomness.keys(images[order], 0), keys.numpy()[order])
+    np.testing.assert_array_equal(
+        randomness.keys(images[order], np.zeros(64, np.uint32)), keys.numpy()[order]
+    )
     first, second = (
         randomness.uniform(keys, tf.fill([64], draw), 4000).numpy().astype(np.float64)
         for draw in (0, 1)

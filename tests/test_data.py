@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf import Bounds, Classifier, InvalidInputError
-from a2d_tf.data import load_adversarial, load_dataset, load_images
+from a2d_tf.data import load_dataset
+from a2d_tf.image_files import load_adversarial, load_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 6, 4, 3), np.uint8)
 

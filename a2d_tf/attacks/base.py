@@ -1,37 +1,16 @@
 """What every attack is: a frozen setting with one `run`."""
 
 import abc
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.attacks import randomness
-from a2d_tf.attacks.loop import Examples, State, run_loop
+from a2d_tf.attacks.loop import Examples, State
+from a2d_tf.attacks.running import NO_COST, AttackResult, OnFinished, Run
 from a2d_tf.classifier import Classifier, Images
 from a2d_tf.errors import InvalidInputError
-
-OnFinished = Callable[[int], None]
-
-
-class AttackResult(NamedTuple):
-    """What an attack found, an entry per example.
-
-    Attributes:
-      adversarial: f32[N,H,W,C], the image at which the attack stopped.
-      cost: i32[N], the zero-based index of the iteration at which it stopped (one-based for
-        DBA, as published); equal to `max_iterations` where it never succeeded.
-      success: bool[N].
-      queries: i32[N], how often the classifier was asked; a gradient comes with its query.
-    """
-
-    adversarial: NDArray[np.float32]
-    cost: NDArray[np.int32]
-    success: NDArray[np.bool_]
-    queries: NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +31,7 @@ class Attack(abc.ABC):
     max_iterations: int
 
     def __post_init__(self) -> None:
-        self.check_positive(*(field.name for field in fields(self)))
+        self.check_positive(*(field.name for field in fields(self) if field.type is not bool))
 
     def check_positive(self, *names: str) -> None:
         """Raises InvalidInputError unless these settings are positive numbers."""
@@ -78,11 +57,16 @@ class Attack(abc.ABC):
         labels: ArrayLike | None = None,
         *,
         targets: ArrayLike | None = None,
+        min_cost: ArrayLike | None = None,
+        max_cost: ArrayLike | None = None,
         seed: int = 0,
         batch_size: int = 128,
         on_finished: OnFinished | None = None,
     ) -> AttackResult:
         """Attacks every image until its label changes, and counts the iterations.
+
+        With `min_cost` and `max_cost` an example is left as soon as it is known on which side
+        of both its cost lies (paper, section 5.3.2).
 
         Args:
           classifier: the classifier to deceive.
@@ -90,6 +74,9 @@ class Attack(abc.ABC):
           labels: i64[N], the labels to leave; None for the classifier's own predictions.
           targets: i64[N], the labels to reach; None where any other will do. Not every attack
             takes them (`takes_targets`).
+          min_cost: i64[N] or one for all: costs up to it need not be told apart; one that is
+            such is told as no more than it. None tells all apart.
+          max_cost: i64[N] or one for all: nor need it and higher ones; all are told as it.
           seed: of the attack's random numbers, if it draws any.
           batch_size: examples under attack at once; bounds the memory, changes no count.
           on_finished: called with the number of examples that finished since the last call.
@@ -104,25 +91,39 @@ class Attack(abc.ABC):
         if batch_size < 1:
             raise InvalidInputError(f"expected a batch size of at least 1, got {batch_size}")
         checked = classifier.check(images)
-        examples = Examples(
-            images=tf.constant(checked),
-            labels=tf.constant(_check_labels(labels, len(checked), "labels")),
-            targets=tf.constant(self._check_targets(targets, classifier, checked)),
-            keys=randomness.keys(checked, seed),
-        )
+        told = {
+            "labels": _check_labels(labels, len(checked), "labels"),
+            "targets": self._check_targets(targets, classifier, checked),
+            "min_cost": _check_cost(min_cost, NO_COST, len(checked), "min_cost"),
+            "max_cost": _check_cost(max_cost, self.max_iterations, len(checked), "max_cost"),
+        }
         classifier.preflight(checked, gradients=self.needs_gradients)
-        result = AttackResult(
-            adversarial=np.empty_like(checked),
-            cost=np.zeros(len(checked), np.int32),
-            success=np.zeros(len(checked), np.bool_),
-            queries=np.zeros(len(checked), np.int32),
+        run = self.begin(
+            classifier, seed=seed, batch_size=batch_size, keep_images=True, on_finished=on_finished
         )
-        for finished in run_loop(self, classifier, examples, batch_size):
-            for column, values in zip(result, finished[1:], strict=True):
-                column[finished.which] = values
-            if on_finished and len(finished.which):
-                on_finished(len(finished.which))
-        return result
+        for start in range(0, len(checked), batch_size):
+            part = slice(start, start + batch_size)
+            run.feed(
+                checked[part], last=part.stop >= len(checked),
+                **{name: values[part] for name, values in told.items()},
+            )
+        result = run.result()
+        return result if len(checked) else result._replace(adversarial=checked)
+
+    def begin(
+        self,
+        classifier: Classifier,
+        *,
+        seed: int = 0,
+        batch_size: int = 128,
+        keep_images: bool = False,
+        on_finished: OnFinished | None = None,
+    ) -> Run:
+        """This attack on images that come one batch after the other; see `running.Run`."""
+        return Run(
+            self, classifier, max_iterations=self.max_iterations, seed=seed,
+            batch_size=batch_size, keep_images=keep_images, on_finished=on_finished,
+        )
 
     def _check_targets(
         self, targets: ArrayLike | None, classifier: Classifier, images: Images
@@ -154,3 +155,13 @@ def _check_labels(labels: ArrayLike | None, count: int, what: str) -> NDArray[np
     if count and array.min() < 0:
         raise InvalidInputError(f"expected {what} >= 0, got {array.min()}")
     return array.astype(np.int32)
+
+
+def _check_cost(cost: ArrayLike | None, default: int, count: int, what: str) -> NDArray[np.int32]:
+    array = np.asarray(default if cost is None else cost)
+    if array.shape not in ((), (count,)) or not np.issubdtype(array.dtype, np.integer):
+        raise InvalidInputError(
+            f"expected an integer {what}, one for all or one for each of {count} images, got "
+            f"{array.dtype} of shape {list(array.shape)}"
+        )
+    return np.broadcast_to(array, (count,)).astype(np.int32)

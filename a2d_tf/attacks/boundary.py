@@ -49,7 +49,7 @@ class DBA(Attack):
             "images": examples.images,
             "original": examples.images,
             "label": examples.labels,
-            "key": examples.keys,
+            "key": randomness.keys(examples.images, examples.seeds),
             "asking": tf.where(examples.labels < 0, LABEL, NOISE),
             "tries": zero,
             "iteration": zero,
@@ -106,7 +106,7 @@ class DBA(Attack):
             "images": tf.where(per_image(crossed), question, state["images"]),
             "asking": tf.where(crossed, BLEND, NOISE),
             "tries": tf.where(crossed, 0, tries),
-            "cost": tf.fill(tf.shape(tries), self.max_iterations),
+            "cost": state["max_cost"],
             "finished": ~crossed & (tries == NOISE_IMAGES),
         }
 
@@ -146,9 +146,9 @@ class DBA(Attack):
             "tries": tf.zeros_like(tries),
             "iteration": following,
             "on_sphere": following % SPHERICAL_EVERY == 0,
-            "cost": tf.where(success, iteration, self.max_iterations),
+            "cost": tf.where(success, iteration, state["max_cost"]),
             "success": success,
-            "finished": success | (following > self.max_iterations),
+            "finished": success | (following > state["max_cost"]),
         }
         return choose(ended, fresh, same)
 

@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import Examples, State, choose, per_image
-from a2d_tf.attacks.saliency import without
+from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
 from a2d_tf.classifier import Bounds, Classifier
 from a2d_tf.errors import InvalidInputError
 
@@ -142,6 +141,7 @@ class CarliniWagner(Attack):
             "success": success,
             "cost": tf.where(success, state["queries"] - 1, self.max_iterations),
             "finished": state["constants"] == self.binary_search_steps,
+            "gradients": state["queries"],
         }
 
 

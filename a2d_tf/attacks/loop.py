@@ -7,21 +7,15 @@ waiting example takes its place, so that time follows the sum of the costs and n
 batch x slowest. Rows never see one another, so neither batch nor order changes a cost.
 """
 
-import functools
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from a2d_tf.classifier import Classifier
 
 State = dict[str, tf.Tensor]
 # Every state holds these; an attack adds what else its update rule needs.
-OUTCOME = ("index", "images", "cost", "success", "queries")
-# A segment of the loop returns to Python this often: for progress and for Ctrl-C.
-SEGMENT_STEPS = 64
+OUTCOME = ("index", "images", "cost", "success", "queries", "gradients")
 
 
 class Examples(NamedTuple):
@@ -31,13 +25,17 @@ class Examples(NamedTuple):
       images: f32[n,H,W,C].
       labels: i32[n], the labels to leave; -1 where the classifier's own is meant.
       targets: i32[n], the labels to reach; -1 where any other will do.
-      keys: u32[n], of the examples' random numbers; see `attacks.randomness`.
+      seeds: u32[n], of their random numbers; see `attacks.randomness`.
+      min_cost: i32[n]; costs up to it need not be told apart.
+      max_cost: i32[n]; nor need this one and all above it.
     """
 
     images: tf.Tensor
     labels: tf.Tensor
     targets: tf.Tensor
-    keys: tf.Tensor
+    seeds: tf.Tensor
+    min_cost: tf.Tensor
+    max_cost: tf.Tensor
 
 
 def per_image(values: tf.Tensor) -> tf.Tensor:
@@ -55,6 +53,12 @@ def choose(condition: tf.Tensor, new: State, old: State) -> State:
     }
 
 
+def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """Logits [n,K] with those of the labels i32[n] far below all others."""
+    left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
+    return tf.where(left, logits.dtype.min, logits)
+
+
 class Steppable(Protocol):
     """What the loop needs of an attack."""
 
@@ -65,68 +69,16 @@ class Steppable(Protocol):
         """Every row one query further; sets `finished`, and `cost`, `success` with it."""
 
 
-class Finished(NamedTuple):
-    """Examples whose attack has ended, in the order in which it ended."""
-
-    which: NDArray[np.int32]
-    adversarial: NDArray[np.float32]
-    cost: NDArray[np.int32]
-    success: NDArray[np.bool_]
-    queries: NDArray[np.int32]
-
-
-def run_loop(
-    attack: Steppable, classifier: Classifier, examples: Examples, batch_size: int
-) -> Iterator[Finished]:
-    """Yields the examples as their attacks end, every example once.
-
-    Args:
-      attack: hashable, since its graph is traced once for each classifier and kept there.
-      classifier: asked inside the graph.
-      examples: checked.
-      batch_size: rows in the loop at once; bounds the memory.
-    """
-    count, *shape = examples.images.shape
-    key = (attack, tuple(shape))
-    if key not in classifier.graphs:
-        classifier.graphs[key] = _trace_segment(attack, classifier, examples)
-    segment = classifier.graphs[key]
-    state = _rows(attack, examples, 0, 0)
-    position = tf.constant(0)
-    done = 0
-    while done < count:
-        state, position, finished = segment(state, position, examples, tf.constant(batch_size))
-        done += len(finished["index"])
-        yield Finished(*(finished[name].numpy() for name in OUTCOME))
-
-
-def _trace_segment(
-    attack: Steppable, classifier: Classifier, examples: Examples
-) -> Callable[..., Any]:
-    def specification(value: tf.Tensor) -> tf.TensorSpec:
-        return tf.TensorSpec(_any_row_count(value), value.dtype)
-
-    scalar = tf.TensorSpec((), tf.int32)
-    segment: Callable[..., Any] = tf.function(
-        functools.partial(run_segment, attack, classifier, steps=SEGMENT_STEPS),
-        input_signature=[
-            tf.nest.map_structure(specification, _rows(attack, examples, 0, 0)),
-            scalar,
-            tf.nest.map_structure(specification, examples),
-            scalar,
-        ],
-        autograph=False,
-    )
-    return segment
-
-
 def run_segment(
     attack: Steppable,
     classifier: Classifier,
     state: State,
     position: tf.Tensor,
     examples: Examples,
+    *,
+    offset: tf.Tensor,
     batch_size: tf.Tensor,
+    last: tf.Tensor,
     steps: int,
 ) -> tuple[State, tf.Tensor, State]:
     """Up to `steps` queries of a full batch, inside a graph.
@@ -134,8 +86,11 @@ def run_segment(
     Args:
       state: the rows under way, perhaps none.
       position: i32, the first of the examples that has not been started.
-      examples: all of them.
+      examples: those at hand.
+      offset: i32, how many came before them.
       batch_size: i32, rows in the loop at once.
+      last: bool, whether no others will follow; if some will, a batch that is no longer full
+        waits for them.
       steps: queries of a row at most.
 
     Returns:
@@ -145,7 +100,7 @@ def run_segment(
 
     def refill(state: State, position: tf.Tensor) -> tuple[State, tf.Tensor]:
         end = tf.minimum(total, position + batch_size - _count(state))
-        fresh = _rows(attack, examples, position, end)
+        fresh = rows(attack, examples, position, end, offset)
         return {name: tf.concat([state[name], fresh[name]], 0) for name in state}, end
 
     def retire(state: State, finished: State) -> tuple[State, State]:
@@ -161,7 +116,7 @@ def run_segment(
         step: tf.Tensor, state: State, position: tf.Tensor, finished: State
     ) -> tf.Tensor:
         # Never run the network on zero rows: a reloaded convolution fails on them.
-        return (step < steps) & ((_count(state) > 0) | (position < total))
+        return (step < steps) & ((position < total) | (last & (_count(state) > 0)))
 
     def iterate(
         step: tf.Tensor, state: State, position: tf.Tensor, finished: State
@@ -185,31 +140,40 @@ def run_segment(
         proceed,
         iterate,
         variables,
-        shape_invariants=tf.nest.map_structure(_any_row_count, variables),
+        shape_invariants=tf.nest.map_structure(any_count, variables),
         parallel_iterations=1,
     )
     return state, position, finished
 
 
-def _rows(
-    attack: Steppable, examples: Examples, start: int | tf.Tensor, end: int | tf.Tensor
+def rows(
+    attack: Steppable,
+    examples: Examples,
+    start: int | tf.Tensor,
+    end: int | tf.Tensor,
+    offset: int | tf.Tensor = 0,
 ) -> State:
     """The rows of examples `start` to `end`, which have asked nothing yet."""
     index = tf.range(start, end)
     never = tf.zeros_like(index, tf.bool)
+    chosen = Examples(*(values[start:end] for values in examples))
     return {
-        "index": index,
+        "index": offset + index,
         "queries": tf.zeros_like(index),
+        "gradients": tf.zeros_like(index),
         "cost": tf.zeros_like(index),
         "success": never,
         "finished": never,
-        **attack.start(Examples(*(values[start:end] for values in examples))),
+        "min_cost": chosen.min_cost,
+        "max_cost": chosen.max_cost,
+        **attack.start(chosen),
     }
+
+
+def any_count(value: tf.Tensor) -> tf.TensorShape:
+    """The shape of a tensor of as many rows as there happen to be; a scalar's is its own."""
+    return tf.TensorShape([None]).concatenate(value.shape[1:]) if value.shape.rank else value.shape
 
 
 def _count(state: State) -> tf.Tensor:
     return tf.shape(state["index"])[0]
-
-
-def _any_row_count(value: tf.Tensor) -> tf.TensorShape:
-    return tf.TensorShape([None]).concatenate(value.shape[1:]) if value.shape.rank else value.shape

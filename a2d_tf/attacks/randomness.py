@@ -13,12 +13,12 @@ import tensorflow as tf
 _GOLDEN = np.uint32(0x9E3779B9)  # spreads consecutive whole numbers
 
 
-def keys(images: tf.Tensor, seed: int | tf.Tensor) -> tf.Tensor:
-    """A key u32[n] for each of the images f32[n,H,W,C]; equal images have equal keys."""
+def keys(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """A key u32[n] for each image f32[n,H,W,C] and seed u32[n]; equal ones have equal keys."""
     pixels = tf.reshape(images, (tf.shape(images)[0], tf.reduce_prod(tf.shape(images)[1:])))
     bits = tf.bitcast(pixels + 0.0, tf.uint32)  # -0 and 0 are equal pixels
     hashed = tf.reduce_sum(_mix(bits + _mix(_numbers(tf.shape(pixels)[1]))), axis=1)
-    return _mix(hashed + _GOLDEN * tf.cast(seed, tf.uint32))
+    return _mix(hashed + _GOLDEN * seeds)
 
 
 def uniform(keys: tf.Tensor, draw: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
