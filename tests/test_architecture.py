@@ -11,19 +11,22 @@ LAYERS = [
     ["version", "errors", "files", "progress", "calibration", "metrics", "plots", "report"],
     ["loading", "answers"],
     ["classifier"],
+    ["image_files", "streams"],
     ["data"],
     ["models"],
     ["attacks"],
     ["threats"],
     ["costs", "directions"],
     ["detectors"],
-    ["pipeline", "benchmark"],
+    ["saving", "verdicts"],
+    ["pipeline"],
+    ["benchmark"],
     ["experiments"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {
     "detectors": {"attacks", "classifier", "costs", "data", "threats", "pipeline"},
-    "attacks": {"costs", "threats", "data", "detectors"},
+    "attacks": {"costs", "threats", "data", "image_files", "detectors"},
     "costs": {"detectors", "threats"},
 }
 

@@ -86,7 +86,7 @@ def test_train_craft_and_benchmark(tmp_path: Path) -> None:
     timed = run("benchmark", "--model=lenet.keras", "--images=bim-a.npz", "--attacks=bim",
                 "--out=benchmark.json", cwd=tmp_path)
     assert timed.returncode == 0, timed.stderr
-    measured = json.loads((tmp_path / "benchmark.json").read_text())["attacks"]["bim"]
+    measured, = json.loads((tmp_path / "benchmark.json").read_text())["measurements"]
     assert measured["ratio"] > 0 and measured["images"] == 30
 
 

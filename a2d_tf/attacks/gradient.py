@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from a2d_tf.attacks import search
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, per_image
 from a2d_tf.classifier import Classifier
@@ -58,14 +59,15 @@ class GradientAttack(Attack):
         cost = steps - (0 if self.tests_before_update else 1)
         success = self.reached(prediction, goal) & (cost >= 0)
         # An update that changes nothing now never will: the rest is known without computing it.
-        finished = success | (cost >= self.max_iterations - 1) | _unchanged(state, moved)
+        finished = success | (cost >= state["max_cost"] - 1) | _unchanged(state, moved)
         return state | moved | {
             "images": tf.where(
                 per_image(finished), state["images"], moved["images"]
             ),
-            "cost": tf.where(success, cost, self.max_iterations),
+            "cost": tf.where(success, cost, state["max_cost"]),
             "success": success,
             "finished": finished,
+            "gradients": state["queries"],
         }
 
 
@@ -77,11 +79,23 @@ class BIM(GradientAttack):
       eps: radius of the L-infinity ball around the input, as a fraction of the pixel range.
       step: length of one step, likewise.
       max_iterations: steps at most.
+      search: whether to find the number of steps in long strides (`attacks.search`) instead of
+        counting each; some 20 to 50 times fewer gradients, and costs that are a little higher
+        but rank inputs alike.
     """
 
     name: ClassVar[str] = "bim"
     eps: float
     step: float
+    search: bool = False
+
+    def start(self, examples: Examples) -> State:
+        return search.start(examples) if self.search else super().start(examples)
+
+    def advance(self, classifier: Classifier, state: State) -> State:
+        if self.search:
+            return search.advance(self, classifier, state)
+        return super().advance(classifier, state)
 
     def aim(self, state: State, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         return label
@@ -90,11 +104,23 @@ class BIM(GradientAttack):
         return prediction != goal
 
     def update(self, classifier: Classifier, state: State, gradient: tf.Tensor) -> State:
+        return {"images": self.walk(classifier, state, self.direction(gradient))}
+
+    def walk(
+        self, classifier: Classifier, state: State, direction: tf.Tensor,
+        units: tf.Tensor | int = 1,
+    ) -> tf.Tensor:
+        """The images after some steps at once, each unit long."""
         bounds = classifier.bounds
-        radius = self.eps * bounds.range
-        moved = state["images"] + self.step * bounds.range * self.direction(gradient)
-        perturbation = self.project(moved - state["original"], radius)
-        return {"images": tf.clip_by_value(state["original"] + perturbation, *bounds)}
+        length = self.step * bounds.range * tf.cast(units, tf.float32)
+        moved = state["images"] + length * direction
+        perturbation = self.project(moved - state["original"], self.eps * bounds.range)
+        return tf.clip_by_value(state["original"] + perturbation, *bounds)
+
+    def gain(self, classifier: Classifier, gradient: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
+        """What a step along the direction adds to a loss of this gradient, to first order."""
+        along = tf.reduce_sum(gradient * direction, axis=(1, 2, 3))
+        return self.step * classifier.bounds.range * along
 
     def direction(self, gradient: tf.Tensor) -> tf.Tensor:
         """The steepest direction of unit length in the attack's norm."""

@@ -1,5 +1,7 @@
 """The papers' settings, by name."""
 
+import dataclasses
+
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.boundary import DBA
 from a2d_tf.attacks.gradient import BIM, BIM2
@@ -25,14 +27,16 @@ PRESETS: dict[str, dict[str, Attack]] = {
 }
 
 
-def preset(name: str, dataset: str) -> Attack:
+def preset(name: str, dataset: str, *, search: bool = False) -> Attack:
     """A cost attack with the published settings.
 
     Args:
       name: "bim", "bim2", "jsma" or "dba".
       dataset: "mnist" or "cifar10".
+      search: whether an attack that can finds its cost in long strides (`attacks.search`).
 
     Raises:
       InvalidInputError: an unknown attack or dataset.
     """
-    return pick(pick(PRESETS, dataset, "a preset"), name, "an attack")
+    attack = pick(pick(PRESETS, dataset, "a preset"), name, "an attack")
+    return dataclasses.replace(attack, search=search) if isinstance(attack, BIM) else attack

@@ -6,7 +6,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.attacks.gradient import GradientAttack
-from a2d_tf.attacks.loop import Examples, State
+from a2d_tf.attacks.loop import Examples, State, without
 from a2d_tf.classifier import Classifier
 
 
@@ -103,12 +103,6 @@ class PairwiseJSMA(SaliencyAttack):
         return {
             "images": tf.minimum(moved, classifier.bounds.upper), "changes": changes + move,
         }
-
-
-def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    """Logits [n,K] with those of the labels i32[n] far below all others."""
-    left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
-    return tf.where(left, logits.dtype.min, logits)
 
 
 def _largest(values: tf.Tensor) -> tf.Tensor:
