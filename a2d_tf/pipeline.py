@@ -1,28 +1,24 @@
 """A2D: a classifier, the attacks that measure its inputs, and a detector that judges costs."""
 
-import dataclasses
-import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import keras
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from a2d_tf import detectors, files
-from a2d_tf.attacks import REGISTRY, Attack
-from a2d_tf.attacks.base import OnFinished
+from a2d_tf import saving, verdicts
+from a2d_tf.attacks import Attack
+from a2d_tf.attacks.running import OnFinished
 from a2d_tf.calibration import check_count
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.costs import CostTable, attack_costs
 from a2d_tf.detectors import CostDetector
 from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.streams import ImageSource, batches, gathered
 
-SETTINGS_FILE = "a2d.json"
-DETECTOR_FILE = "detector.npz"
+VERDICT_BATCHES = 8  # so that few attacks wait for the last of a batch
 Fingerprints = NDArray[np.float64]
 Self = TypeVar("Self", bound="A2D")
 
@@ -94,11 +90,13 @@ class A2D:
         self.attacks = dict(attacks)
         self.detector = detector
         self.directions = directions
+        # In which the attacks run where only verdicts are asked for; `fit` puts cheap ones first.
+        self.order = list(attacks)
         self.batch_size = batch_size
         self.on_finished = on_finished
 
-    def costs(self, images: ArrayLike) -> CostTable:
-        """The attack costs of images f32[N,H,W,C]; see `costs.attack_costs`."""
+    def costs(self, images: ImageSource) -> CostTable:
+        """The attack costs of images f32[N,H,W,C] or a dataset; see `costs.attack_costs`."""
         return attack_costs(
             self.classifier,
             images,
@@ -107,18 +105,18 @@ class A2D:
             on_finished=self.on_finished,
         )
 
-    def fingerprints(self, images: ArrayLike, table: CostTable | None = None) -> Fingerprints:
+    def fingerprints(self, images: Images, table: CostTable | None = None) -> Fingerprints:
         """What the detector sees of images f32[N,H,W,C]: a row each (paper, section 4.1).
 
         Args:
           images: the images.
           table: their attack costs, if they have been counted.
         """
-        costs = (table or self.costs(images)).costs
+        seen = _seen(table or self.costs(images))
         if not self.directions:
-            return costs.astype(np.float64)
+            return seen
         others = direction_costs(self.classifier, images, batch_size=self.batch_size)
-        return np.concatenate([costs, others], axis=1, dtype=np.float64)
+        return np.concatenate([seen, others], axis=1)
 
     def fit(self: Self, benign: Images, adversarial: Images | None = None) -> Self:
         """Fits the detector to the costs of benign and, if it needs them, adversarial images.
@@ -137,13 +135,16 @@ class A2D:
                 "leave them out or choose a detector that learns from them"
             )
         self.detector.check_counts(len(benign), 0 if adversarial is None else len(adversarial))
-        seen = self.fingerprints(benign)
+        table = self.costs(benign)
+        seen = self.fingerprints(benign, table)
         kinds = np.zeros(len(seen), np.bool_)
         if adversarial is not None:
             crafted = self.fingerprints(adversarial)
             seen = np.concatenate([seen, crafted])
             kinds = np.concatenate([kinds, np.ones(len(crafted), np.bool_)])
         self.detector.fit(seen, kinds)
+        queries = dict(zip(self.attacks, table.queries.mean(axis=0), strict=True))
+        self.order = sorted(self.attacks, key=queries.__getitem__)
         return self
 
     def fit_and_calibrate(
@@ -164,8 +165,8 @@ class A2D:
         check_count(len(benign[1::2]), fpr)
         return self.fit(benign[::2], adversarial).calibrate(benign[1::2], fpr)
 
-    def score(self, images: ArrayLike) -> NDArray[np.float32]:
-        """Scores f32[N] of images f32[N,H,W,C]; higher = more adversarial.
+    def score(self, images: ImageSource) -> NDArray[np.float32]:
+        """Scores f32[N] of images f32[N,H,W,C] or a dataset; higher = more adversarial.
 
         Raises:
           NotFittedError: before `fit`.
@@ -188,21 +189,56 @@ class A2D:
         self.detector.calibrate(self.fingerprints(benign), fpr)
         return self
 
-    def predict(self, images: ArrayLike) -> Detection:
-        """Verdict, score, costs and the classifier's label of images f32[N,H,W,C].
+    def predict(self, images: ImageSource) -> Detection:
+        """Verdict, score, costs and the classifier's label of images.
+
+        Args:
+          images: f32[N,H,W,C], or a dataset of them (see `streams.batches`), which is held in
+            memory only if the detector sees directions.
 
         Raises:
           NotFittedError: before `fit`.
         """
         self.detector.require_fit()
-        table = self.costs(images)
-        seen = self.fingerprints(images, table)
+        if self.directions:
+            held = gathered(self.classifier, images)
+            table = self.costs(held)
+            seen = self.fingerprints(held, table)
+        else:
+            table = self.costs(images)
+            seen = _seen(table)
         return Detection(
             is_adversarial=self.detector.predict(seen),
             score=self.detector.score(seen),
             costs=table.costs,
             label=table.labels,
         )
+
+    def is_adversarial(self, images: ImageSource) -> NDArray[np.bool_]:
+        """The verdicts bool[N] of `predict`, and no more: attacks stop once these are settled.
+
+        A detector that cannot tell before it knows all costs (several attacks, and a score that
+        may rise with a cost) takes as long as `predict`.
+
+        Args:
+          images: f32[N,H,W,C] or a dataset of them, as for `predict`.
+
+        Raises:
+          NotFittedError: before `fit`.
+        """
+        self.detector.require_fit()
+        if self.directions or not verdicts.can_settle(self.detector, self.attacks):
+            return self.predict(images).is_adversarial
+        settled = [np.zeros(0, np.bool_)]
+        for batch in batches(self.classifier, images, VERDICT_BATCHES * self.batch_size):
+            labels = self.classifier.predict(batch.images, self.batch_size)
+            settled.append(verdicts.settle(
+                self.classifier, batch.images, labels, self.attacks, self.order, self.detector,
+                self.batch_size,
+            ))
+            if self.on_finished:
+                self.on_finished(len(labels) * len(self.attacks))
+        return np.concatenate(settled)
 
     def save(self, folder: str | Path) -> None:
         """Writes detector, attacks and classifier to a folder, which needs nothing else.
@@ -211,30 +247,10 @@ class A2D:
           NotFittedError: before `fit`.
           InvalidInputError: the classifier is a bare callable, or `folder` holds other things.
         """
-        self.detector.require_fit()
-        folder = check_free(folder)
-        foreign = [n for n, a in self.attacks.items() if REGISTRY.get(a.name) is not type(a)]
-        if foreign:
-            raise InvalidInputError(
-                f"expected attacks out of {', '.join(REGISTRY)} to save, got {', '.join(foreign)} "
-                "of another class"
-            )
-        with files.replacing(folder) as scratch:
-            scratch.mkdir()
-            self.detector.save(scratch / DETECTOR_FILE)
-            classifier_file = _save_classifier(self.classifier, scratch)
-            files.save_json(scratch / SETTINGS_FILE, {
-                "classifier": classifier_file,
-                "classifier_sha256": files.sha256(scratch / classifier_file),
-                "bounds": list(self.classifier.bounds),
-                "probabilities": self.classifier.probabilities,
-                "attacks": {
-                    name: {"attack": attack.name, **dataclasses.asdict(attack)}
-                    for name, attack in self.attacks.items()
-                },
-                "directions": self.directions,
-                "versions": files.versions(),
-            })
+        saving.save(
+            folder, self.classifier, self.attacks, self.detector,
+            {"directions": self.directions, "order": self.order},
+        )
 
     @classmethod
     def load(cls: type[Self], folder: str | Path, *, batch_size: int = 128) -> Self:
@@ -243,55 +259,14 @@ class A2D:
         Raises:
           InvalidInputError: the folder is none of a detector.
         """
-        folder = Path(folder)
-        try:
-            stored = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-            attacks = {name: _attack(**fields) for name, fields in stored["attacks"].items()}
-            classifier_path = folder / stored["classifier"]
-            bounds, probabilities = stored["bounds"], stored["probabilities"]
-            directions = stored.get("directions", False)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInputError(
-                f"expected a detector folder at {folder}, got no readable {SETTINGS_FILE} there; "
-                "write one with fit_detector.py or A2D.save"
-            ) from error
-        return cls(
-            Classifier.load(classifier_path, bounds, probabilities=probabilities),
-            attacks,
-            detectors.load(folder / DETECTOR_FILE),
-            directions=directions,
-            batch_size=batch_size,
+        classifier, attacks, detector, settings = saving.load(folder)
+        a2d = cls(
+            classifier, attacks, detector,
+            directions=settings.get("directions", False), batch_size=batch_size,
         )
+        a2d.order = settings.get("order", a2d.order)
+        return a2d
 
 
-def check_free(folder: str | Path) -> Path:
-    """The folder as a path, if nothing is there or a detector that may be replaced.
-
-    Raises:
-      InvalidInputError: something else is there.
-    """
-    folder = Path(folder)
-    if folder.exists() and not (folder / SETTINGS_FILE).is_file():
-        raise InvalidInputError(
-            f"expected a new folder or an earlier detector at {folder}, got something else; "
-            "choose another place"
-        )
-    return folder
-
-
-def _attack(attack: str, **fields: Any) -> Attack:
-    return REGISTRY[attack](**fields)
-
-
-def _save_classifier(classifier: Classifier, folder: Path) -> str:
-    """Puts the classifier into the folder; returns its name there."""
-    if classifier.path is not None and classifier.path.is_dir():
-        shutil.copytree(classifier.path, folder / "classifier")
-        return "classifier"
-    if isinstance(classifier.model, keras.Model):
-        classifier.model.save(folder / "classifier.keras")
-        return "classifier.keras"
-    raise InvalidInputError(
-        "expected a Keras model or a SavedModel to save, got a bare callable; "
-        "save it as a SavedModel and load it with Classifier.load"
-    )
+def _seen(table: CostTable) -> Fingerprints:
+    return table.costs.astype(np.float64)

@@ -9,23 +9,23 @@ The .npz holds cost i32[N], success bool[N] and the model's label i64[N] for eac
 import cli
 from absl import flags
 
-from a2d_tf import attack_costs, attacks, data, files
+from a2d_tf import attack_costs, attacks, files, image_files
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
 flags.DEFINE_string("attack", None, f"Out of {', '.join(attacks.REGISTRY)}.", required=True)
-flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
+cli.define_preset(search=False)
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Images under attack at once.", lower_bound=1)
 cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
-    attack = attacks.preset(FLAGS.attack, FLAGS.preset)
+    attack = cli.cost_attack(FLAGS.attack)
     classifier = cli.load_classifier()
-    images = data.load_images(FLAGS.images, classifier).images[:FLAGS.limit]
-    with cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(images)) as advance:
+    names, images = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit)
+    with cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(names)) as advance:
         table = attack_costs(
             classifier, images, {FLAGS.attack: attack},
             batch_size=FLAGS.batch_size, on_finished=advance,
@@ -35,10 +35,11 @@ def main() -> None:
         cost=table.costs[:, 0],
         success=table.success[:, 0],
         queries=table.queries[:, 0],
+        gradients=table.gradients[:, 0],
         label=table.labels,
         provenance=files.provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
     )
-    print(f"{FLAGS.out}: {len(images)} images, {table.success.mean():.1%} within the cap")
+    print(f"{FLAGS.out}: {len(names)} images, {table.success.mean():.1%} within the cap")
 
 
 if __name__ == "__main__":

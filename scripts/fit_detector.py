@@ -10,14 +10,13 @@ without, the published threshold holds. Images that craft.py saw fail are left o
 import cli
 from absl import flags
 
-from a2d_tf import A2D, attacks, data, detectors, pipeline
+from a2d_tf import A2D, detectors, image_files, saving
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
 flags.DEFINE_string("adversarial", None, "Adversarial images, for detectors that learn from them.")
-cli.define_names("attacks", ["bim"], "Attacks whose cost is counted.")
-flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
+cli.define_attacks(["bim"], search=True)
 flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges the costs.")
 flags.DEFINE_bool("directions", False, "Let the detector see costs in all directions too.")
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
@@ -25,14 +24,14 @@ flags.DEFINE_string("out", None, "The folder to write.", required=True)
 
 
 def main() -> None:
-    pipeline.check_free(FLAGS.out)
-    cost_attacks = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+    saving.check_free(FLAGS.out)
+    cost_attacks = cli.cost_attacks()
     classifier = cli.load_classifier()
-    benign = data.load_images(FLAGS.images, classifier).images
+    benign = image_files.load_images(FLAGS.images, classifier).images
     detector = detectors.REGISTRY[FLAGS.detector]()
     adversarial = None
     if FLAGS.adversarial:
-        adversarial = data.load_adversarial(FLAGS.adversarial, classifier)
+        adversarial = image_files.load_adversarial(FLAGS.adversarial, classifier)
     total = len(cost_attacks) * (len(benign) + (0 if adversarial is None else len(adversarial)))
     with cli.TerminalProgress().stage("attack costs", total) as advance:
         a2d = A2D(

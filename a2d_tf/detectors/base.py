@@ -28,6 +28,8 @@ class CostDetector(abc.ABC):
 
     name: ClassVar[str]
     learns_from_adversarial: ClassVar[bool] = True
+    # Whether a higher cost of any attack never raises the score, whatever was learned.
+    falls_with_cost: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._fitted: dict[str, NDArray[Any]] = {}

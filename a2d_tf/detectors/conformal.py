@@ -29,6 +29,7 @@ class Conformal(CostDetector):
 
     name: ClassVar[str] = "conformal"
     learns_from_adversarial: ClassVar[bool] = False
+    falls_with_cost: ClassVar[bool] = True
     fpr: float = 0.1
 
     @property

@@ -35,6 +35,7 @@ class ZScore(CostDetector):
 
     name: ClassVar[str] = "zscore"
     learns_from_adversarial: ClassVar[bool] = False
+    falls_with_cost: ClassVar[bool] = True
     h: float = -1.281552
     votes: int = 2
 
