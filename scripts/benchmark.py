@@ -1,46 +1,45 @@
 """Times cost attacks against the limit: the passes through the network that they ask for.
 
-  python scripts/benchmark.py --model=lenet.keras --images=images.npz --attacks=bim --limit=200
+  python scripts/benchmark.py --model=lenet.keras --images=images.npz --attacks=bim,jsma \\
+      --batch_sizes=1,8,32,128,512 --limit=200 --out=benchmark.json
 
-Only ratios from one run are comparable: machines are noisy.
+--peers times Foolbox's and ART's BIM on the same images; --verdicts times the verdicts on single
+images, with a Z-score at 10 % false positives, fitted on images that are benign: in full and
+faithful, against bounded and by search. Only ratios from one run are comparable: machines are
+noisy. CUDA_VISIBLE_DEVICES= measures the CPU of a machine with a GPU.
 """
 
 import cli
 from absl import flags
 from rich.console import Console
-from rich.table import Table
 
-from a2d_tf import attacks, benchmark, data, files
+from a2d_tf import benchmark, files, image_files
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
-cli.define_names("attacks", ["bim"], "Attacks to time.")
-flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
+cli.define_attacks(["bim"], search=False)
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
-flags.DEFINE_integer("batch_size", 128, "Images at once.", lower_bound=1)
+flags.DEFINE_list("batch_sizes", ["128"], "Images at once, one size or several.")
+flags.DEFINE_bool("peers", False, "Time Foolbox's and ART's BIM too (extra `peers`).")
+flags.DEFINE_string("verdicts", None, "Other benign images, .npz or folder, to fit a detector on.")
 cli.define_out("A .json file to write.", required=False)
 
 
 def main() -> None:
-    timed = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+    sizes = cli.numbers("batch_sizes")
+    timed = cli.cost_attacks()
     classifier = cli.load_classifier()
-    images = data.load_images(FLAGS.images, classifier).images[:FLAGS.limit]
-    table = Table("attack", "images", "s per image", "ms per step at the limit", "ratio to limit")
-    measured = {}
-    with cli.TerminalProgress().stage("benchmark", len(timed)) as advance:
-        for name, attack in timed.items():
-            m = benchmark.measure(classifier, attack, images, FLAGS.batch_size)
-            measured[name] = m._asdict() | {"ratio": m.ratio}
-            table.add_row(name, str(m.images), f"{m.seconds / m.images:.4f}",
-                          f"{1000 * m.step_seconds:.4f}", f"{m.ratio:.3f}")
-            advance(1)
+    stream = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit)
+    benign = FLAGS.verdicts and image_files.load_images(FLAGS.verdicts, classifier).images
+    with cli.TerminalProgress().stage("benchmark", len(timed) * len(sizes)) as advance:
+        report = benchmark.run(
+            classifier, timed, stream.images, sizes,
+            peers=FLAGS.peers, benign=benign, on_finished=advance,
+        )
     if FLAGS.out:
-        files.save_json(FLAGS.out, {
-            "attacks": measured,
-            "provenance": files.provenance(FLAGS.model, batch_size=str(FLAGS.batch_size)),
-        })
-    Console().print(table)
+        files.save_json(FLAGS.out, report | {"provenance": files.provenance(FLAGS.model)})
+    Console().print(*benchmark.tables(report))
 
 
 if __name__ == "__main__":

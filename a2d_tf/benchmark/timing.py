@@ -1,16 +1,24 @@
-"""How close an attack comes to the limit: nothing but the passes that it needs."""
+"""How fast attacks are, against the limit: nothing but the passes that they ask for."""
 
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks import Attack
 from a2d_tf.classifier import Classifier, Images
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.pipeline import A2D
+from a2d_tf.streams import ImageSource, batches
 
-REPEATS = 15
+# A batch of so many keeps the machine busy: its passes are the limit, whatever the attack's own.
+SATURATED = 128
+# Passes before the attack, after it, and after each batch of it: machines change their speed.
+PASSES, PASSES_BETWEEN = 5, 2
 
 
 class Measurement(NamedTuple):
@@ -18,74 +26,162 @@ class Measurement(NamedTuple):
 
     Attributes:
       images: their number.
-      steps: queries made; a gradient attack's are forward-backward passes, others' forward ones.
+      batch_size: examples under attack at once.
+      iterations: the sum of their costs.
+      queries: how often the classifier was asked.
+      gradients: how many of these queries were asked for a gradient too.
       seconds: wall time of the attack, tracing left out.
-      step_seconds: wall time of one such pass per example in a full batch, the median of passes
-        just before and just after the attack.
+      limit_seconds: what the passes alone take in full batches, by the median of passes made
+        before, during and after the attack.
+      peak_megabytes: the most memory the process (on a GPU: the device) held meanwhile; None
+        where the system does not tell.
     """
 
     images: int
-    steps: int
+    batch_size: int
+    iterations: int
+    queries: int
+    gradients: int
     seconds: float
-    step_seconds: float
+    limit_seconds: float
+    peak_megabytes: int | None
 
     @property
     def ratio(self) -> float:
         """Time taken over the least time that the passes alone would take."""
-        return self.seconds / (self.steps * self.step_seconds)
+        return self.seconds / self.limit_seconds
+
+    def summary(self) -> dict[str, float | int | None]:
+        """All figures by name, those that follow from others included."""
+        return self._asdict() | {
+            "seconds_per_image": self.seconds / self.images,
+            "iterations_per_second": self.iterations / self.seconds,
+            "ratio": self.ratio,
+        }
 
 
 def measure(
-    classifier: Classifier, attack: Attack, images: Images, batch_size: int = 128
+    classifier: Classifier, attack: Attack, images: ImageSource, batch_size: int = SATURATED
 ) -> Measurement:
-    """Times an attack and the passes it consists of, in one run.
+    """Times an attack, and the passes it consists of, in one run.
 
     Args:
       classifier: the classifier under attack.
       attack: the cost attack.
-      images: f32[N,H,W,C] with N >= 1.
-      batch_size: examples at once, for the attack and for the passes.
+      images: f32[N,H,W,C] with N >= 1, or a dataset of them.
+      batch_size: examples under attack at once.
+
+    Raises:
+      InvalidInputError: no images, or unfit ones.
     """
-    checked = classifier.check(images)
-    attack.run(classifier, checked[:2], batch_size=batch_size)  # traces the graph
-    one_pass = _one_pass(classifier, checked, batch_size, backward=attack.needs_gradients)
-    passes = _timed(one_pass)
-    start = time.perf_counter()
-    result = attack.run(classifier, checked, batch_size=batch_size)
-    seconds = time.perf_counter() - start
-    passes += _timed(one_pass)
+    sample = next((batch.images for batch in batches(classifier, images, SATURATED)), None)
+    if sample is None:
+        raise InvalidInputError("expected at least one image to measure with, got none")
+    attack.run(classifier, sample[:2], batch_size=batch_size)  # traces the graph
+    forward = _Passes(sample, classifier.decide)
+    backward = _Passes(sample, _backward(classifier)) if attack.needs_gradients else None
+    timers = [timer for timer in (forward, backward) if timer]
+    for timer in timers:
+        timer.repeat(PASSES)
+    run = attack.begin(classifier, batch_size=batch_size)
+    memory = _PeakMemory()
+    seconds, count = 0.0, 0
+    for batch in batches(classifier, images, batch_size):
+        start = time.perf_counter()
+        run.feed(batch.images, last=batch.last)
+        seconds += time.perf_counter() - start
+        count += len(batch.images)
+        for timer in timers:
+            timer.repeat(PASSES_BETWEEN)
+    peak = memory.peak()
+    for timer in timers:
+        timer.repeat(PASSES)
+    result = run.result()
+    queries, gradients = int(result.queries.sum()), int(result.gradients.sum())
+    limit = (queries - gradients) * forward.median()
+    if backward:
+        limit += gradients * backward.median()
     return Measurement(
-        images=len(checked),
-        steps=int(result.queries.sum()),
-        seconds=seconds,
-        step_seconds=statistics.median(passes) / batch_size,
+        count, batch_size, int(result.cost.sum()), queries, gradients, seconds, limit, peak
     )
 
 
-def _one_pass(
-    classifier: Classifier, images: Images, batch_size: int, *, backward: bool
-) -> Callable[[], object]:
-    """One pass of a full batch; images repeat if they do not fill it."""
-    batch = tf.gather(images, tf.range(batch_size) % len(images))
+class VerdictTimes(NamedTuple):
+    """Seconds per verdict on single images, an entry each, in one run.
 
-    def forward_backward(batch: tf.Tensor) -> tf.Tensor:
+    Attributes:
+      bounded: by `A2D.is_adversarial`.
+      full: by `A2D.predict`.
+      same: share of the images on which both say the same.
+    """
+
+    bounded: list[float]
+    full: list[float]
+    same: float
+
+
+def time_verdicts(bounded: A2D, full: A2D, images: Images) -> VerdictTimes:
+    """Times the verdicts of two detectors on each image by itself, in turn."""
+    bounded_times, full_times, same = [], [], []
+    bounded.is_adversarial(images[:1]), full.predict(images[:1])  # trace the graphs
+    for image in images:
+        start = time.perf_counter()
+        verdict = bounded.is_adversarial(image[None])
+        middle = time.perf_counter()
+        same.append(verdict[0] == full.predict(image[None]).is_adversarial[0])
+        full_times.append(time.perf_counter() - middle)
+        bounded_times.append(middle - start)
+    return VerdictTimes(bounded_times, full_times, float(np.mean(same)))
+
+
+class _Passes:
+    """Full batches through the network; images repeat if they do not fill one."""
+
+    def __init__(self, images: Images, function: Callable[[tf.Tensor], tf.Tensor]):
+        self._batch = tf.gather(images, tf.range(SATURATED) % len(images))
+        self._seconds: list[float] = []
+        self._pass = tf.function(function, autograph=False)
+        self._pass(self._batch)  # traces the graph
+
+    def repeat(self, times: int) -> None:
+        for _ in range(times):
+            start = time.perf_counter()
+            self._pass(self._batch).numpy()
+            self._seconds.append(time.perf_counter() - start)
+
+    def median(self) -> float:
+        """Seconds per example."""
+        return statistics.median(self._seconds) / SATURATED
+
+
+def _backward(classifier: Classifier) -> Callable[[tf.Tensor], tf.Tensor]:
+    def step(images: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(batch)
-            logits = classifier(batch)
+            tape.watch(images)
+            logits = classifier(images)
             labels = tf.argmax(logits, axis=1)
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tape.gradient(loss, batch)
+        return tape.gradient(loss, images)
 
-    step = forward_backward if backward else classifier.decide
-    one_pass = tf.function(step, autograph=False)
-    one_pass(batch)  # traces the graph
-    return lambda: one_pass(batch).numpy()
+    return step
 
 
-def _timed(call: Callable[[], object]) -> list[float]:
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+class _PeakMemory:
+    """The most memory held since this was made: the GPU's if there is one, else the process's."""
+
+    STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def __init__(self) -> None:
+        self._gpu = bool(tf.config.list_logical_devices("GPU"))
+        if self._gpu:
+            tf.config.experimental.reset_memory_stats("GPU:0")
+        elif self.RESET.exists():
+            self.RESET.write_text("5")
+
+    def peak(self) -> int | None:
+        if self._gpu:
+            return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) // 2**20
+        if not self.RESET.exists():
+            return None
+        line = next(x for x in self.STATUS.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) // 2**10

@@ -1,0 +1,103 @@
+"""Foolbox 3 and ART on the same classifier and images; needs the extra `peers`."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.attacks import BIM, Attack
+from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.errors import InvalidInputError
+
+Perform = Callable[[Images, Labels], Any]
+
+
+class PeerTime(NamedTuple):
+    """A peer's time for an attack that we have too.
+
+    Attributes:
+      name: of the peer, and how it was given the classifier.
+      seconds: wall time for all images; first calls, which prepare it, are left out.
+    """
+
+    name: str
+    seconds: float
+
+
+def time_peers(
+    classifier: Classifier, attack: Attack, images: Images, batch_size: int
+) -> list[PeerTime]:
+    """Times the peers' basic iterative method with the steps and lengths of ours.
+
+    Either is given the classifier's logits twice: as a function that TensorFlow runs eagerly, as
+    their documentation does, and as one compiled by `tf.function`.
+
+    Args:
+      classifier: the classifier under attack.
+      attack: a `BIM`; the peers take every step for every image.
+      images: f32[N,H,W,C], checked, N >= 1.
+      batch_size: images at once.
+
+    Raises:
+      InvalidInputError: the peers are not installed, or have no attack of that kind.
+    """
+    if type(attack) is not BIM:
+        raise InvalidInputError(
+            f"expected the attack bim to time peers with, got {attack.name}; leave --peers out"
+        )
+    labels = classifier.predict(images, batch_size)
+    compiled = tf.function(classifier.__call__, autograph=False, reduce_retracing=True)
+    times = []
+    for model, how in ((classifier, "eager"), (compiled, "tf.function")):
+        for name, prepare in (("foolbox", _foolbox), ("art", _art)):
+            try:
+                perform = prepare(model, classifier, attack, images, batch_size)
+            except ImportError as error:
+                raise InvalidInputError(
+                    "expected Foolbox and ART to be installed for --peers, got "
+                    f"{error}; pip install -e '.[peers]'"
+                ) from error
+            perform(images[:batch_size], labels[:batch_size])
+            start = time.perf_counter()
+            for first in range(0, len(images), batch_size):
+                part = slice(first, first + batch_size)
+                perform(images[part], labels[part])
+            times.append(PeerTime(f"{name}, {how}", time.perf_counter() - start))
+    return times
+
+
+def _foolbox(
+    model: Any, classifier: Classifier, attack: BIM, images: Images, batch_size: int
+) -> Perform:
+    import foolbox
+
+    bounds = classifier.bounds
+    wrapped = foolbox.TensorFlowModel(model, bounds=tuple(bounds))
+    method = foolbox.attacks.LinfBasicIterativeAttack(
+        abs_stepsize=attack.step * bounds.range, steps=attack.max_iterations
+    )
+    return lambda images, labels: method(
+        wrapped, tf.constant(images), tf.constant(labels), epsilons=attack.eps * bounds.range
+    )
+
+
+def _art(
+    model: Any, classifier: Classifier, attack: BIM, images: Images, batch_size: int
+) -> Perform:
+    from art.attacks.evasion import BasicIterativeMethod
+    from art.estimators.classification import TensorFlowV2Classifier
+
+    bounds = classifier.bounds
+    classes = classifier.logits(images[:1]).shape[1]
+    wrapped = TensorFlowV2Classifier(
+        lambda images, training=False: model(images),
+        nb_classes=classes, input_shape=images.shape[1:], clip_values=tuple(bounds),
+        loss_object=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    method = BasicIterativeMethod(
+        wrapped, eps=attack.eps * bounds.range, eps_step=attack.step * bounds.range,
+        max_iter=attack.max_iterations, batch_size=batch_size, verbose=False,
+    )
+    return lambda images, labels: method.generate(images, np.eye(classes)[labels])

@@ -1,0 +1,132 @@
+"""All that `scripts/benchmark.py` measures, as data and as tables."""
+
+import dataclasses
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from rich import box
+from rich.table import Table
+
+from a2d_tf import detectors
+from a2d_tf.attacks import BIM, Attack
+from a2d_tf.attacks.running import OnFinished
+from a2d_tf.benchmark.peers import time_peers
+from a2d_tf.benchmark.timing import measure, time_verdicts
+from a2d_tf.classifier import Classifier, Images
+from a2d_tf.pipeline import A2D
+from a2d_tf.streams import ImageSource, gathered
+
+VERDICT_FPR = 0.1
+Report = dict[str, list[dict[str, Any]]]
+
+
+def run(
+    classifier: Classifier,
+    attacks: Mapping[str, Attack],
+    images: ImageSource,
+    batch_sizes: Sequence[int],
+    *,
+    peers: bool = False,
+    benign: Images | None = None,
+    on_finished: OnFinished | None = None,
+) -> Report:
+    """Measures attacks, one after the other, on the same images.
+
+    Args:
+      classifier: the classifier under attack.
+      attacks: the cost attacks, by name.
+      images: f32[N,H,W,C] with N >= 1, or a dataset of them.
+      batch_sizes: of images at once; every attack is measured with each.
+      peers: whether to time Foolbox and ART on `BIM`s too, with the first batch size.
+      benign: other benign images, f32[M,H,W,C]; those of `images` are then judged one by one by
+        detectors that are fitted on these, for each attack.
+      on_finished: called with 1 for every attack and batch size.
+
+    Returns:
+      Lists of figures by name: `measurements`, `peers`, `verdicts` and `devices`.
+    """
+    report: Report = {"measurements": [], "peers": [], "verdicts": []}
+    for name, attack in attacks.items():
+        for size in batch_sizes:
+            measured = measure(classifier, attack, images, size)
+            report["measurements"].append({"attack": name} | measured.summary())
+            if on_finished:
+                on_finished(1)
+        if peers and isinstance(attack, BIM):
+            report["peers"] += _peers(classifier, attack, images, batch_sizes[0])
+        if benign is not None:
+            report["verdicts"].append(
+                {"attack": name} | _verdicts(classifier, attack, images, benign)
+            )
+    report["devices"] = [
+        {"name": device.name, "kind": device.device_type}
+        for device in tf.config.list_logical_devices()
+    ]
+    return report
+
+
+def tables(report: Report) -> Iterator[Table]:
+    """The figures of `run` to look at."""
+    for title, columns in {
+        "measurements": {
+            "attack": "attack", "batch_size": "batch", "images": "images",
+            "seconds_per_image": "s per image", "iterations_per_second": "iterations/s",
+            "queries": "queries", "gradients": "gradients", "peak_megabytes": "peak MB",
+            "ratio": "ratio to limit",
+        },
+        "peers": {
+            "peer": "peer", "attack": "attack", "images": "images",
+            "seconds_per_image": "s per image", "slower_than_ours": "ours is faster by",
+        },
+        "verdicts": {
+            "attack": "attack", "images": "images", "full_median_ms": "full, ms",
+            "bounded_median_ms": "bounded, ms", "ratio_of_medians": "ratio of medians",
+            "ratio_of_sums": "ratio of sums", "same": "same verdict",
+        },
+    }.items():
+        if report[title]:
+            table = Table(*columns.values(), title=title, box=box.SIMPLE)
+            for row in report[title]:
+                table.add_row(*(_cell(row[key]) for key in columns))
+            yield table
+
+
+def _peers(
+    classifier: Classifier, attack: BIM, images: ImageSource, batch_size: int
+) -> list[dict[str, Any]]:
+    held = gathered(classifier, images)
+    ours = measure(classifier, attack, held, batch_size).seconds
+    return [
+        {
+            "peer": peer.name, "attack": attack.name, "images": len(held),
+            "seconds_per_image": peer.seconds / len(held), "slower_than_ours": peer.seconds / ours,
+        }
+        for peer in time_peers(classifier, attack, held, batch_size)
+    ]
+
+
+def _verdicts(
+    classifier: Classifier, attack: Attack, images: ImageSource, benign: Images
+) -> dict[str, Any]:
+    """A verdict as soon as possible against one from all costs, faithfully counted."""
+    quick = dataclasses.replace(attack, search=True) if isinstance(attack, BIM) else attack
+    slow = dataclasses.replace(attack, search=False) if isinstance(attack, BIM) else attack
+    bounded, full = (
+        A2D(classifier, [mode], detectors.ZScore()).fit_and_calibrate(benign, None, VERDICT_FPR)
+        for mode in (quick, slow)
+    )
+    times = time_verdicts(bounded, full, gathered(classifier, images))
+    return {
+        "images": len(times.full),
+        "full_median_ms": 1000 * statistics.median(times.full),
+        "bounded_median_ms": 1000 * statistics.median(times.bounded),
+        "ratio_of_medians": statistics.median(times.full) / statistics.median(times.bounded),
+        "ratio_of_sums": sum(times.full) / sum(times.bounded),
+        "same": times.same,
+    }
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
