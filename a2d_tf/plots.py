@@ -124,13 +124,19 @@ def cost_boxes(
     _save(figure, path)
 
 
-def beside_published(panels: Panels, quantity: str, path: str | os.PathLike[str]) -> None:
-    """Draws our figures and the paper's beside each other, a panel per table row.
+def side_by_side(
+    panels: Panels,
+    quantity: str,
+    path: str | os.PathLike[str],
+    names: tuple[str, str] = ("ours", "paper"),
+) -> None:
+    """Draws two sets of figures beside each other, a panel per table row.
 
     Args:
       panels: title -> name -> our figure and the paper's, None where there is none.
       quantity: what the figures are.
       path: the PNG to write.
+      names: of the sets.
 
     Raises:
       ValueError: there is no panel.
@@ -144,7 +150,7 @@ def beside_published(panels: Panels, quantity: str, path: str | os.PathLike[str]
     for axes, (title, figures) in zip(grid, panels.items()):
         places = range(len(figures))
         for index, (label, marker, colour) in enumerate(
-            (("ours", "o", _ADVERSARIAL), ("paper", "_", "black"))
+            ((names[0], "o", _ADVERSARIAL), (names[1], "_", "black"))
         ):
             known = [(x, pair[index]) for x, pair in zip(places, figures.values())]
             points = [(x, value) for x, value in known if value is not None]

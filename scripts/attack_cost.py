@@ -3,7 +3,8 @@
   python scripts/attack_cost.py --model=lenet.keras --images=images.npz --attack=bim \\
       --preset=mnist --out=costs.npz
 
-The .npz holds cost i32[N], success bool[N] and the model's label i64[N] for each image.
+The .npz holds for each image cost i32[N], success bool[N], how often the model was asked and how
+often for a gradient (queries, gradients i32[N]), and its label i64[N].
 """
 
 import cli
@@ -14,15 +15,15 @@ from a2d_tf import attack_costs, attacks, files, image_files
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
-flags.DEFINE_string("attack", None, f"Out of {', '.join(attacks.REGISTRY)}.", required=True)
-cli.define_preset(search=False)
+flags.DEFINE_string("attack", None, f"Out of {', '.join(attacks.PRESETS['mnist'])}.", required=True)
+flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Images under attack at once.", lower_bound=1)
 cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
-    attack = cli.cost_attack(FLAGS.attack)
+    attack = attacks.preset(FLAGS.attack, FLAGS.preset)
     classifier = cli.load_classifier()
     names, images = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit)
     with cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(names)) as advance:

@@ -13,12 +13,13 @@ import cli
 from absl import flags
 from rich.console import Console
 
-from a2d_tf import benchmark, files, image_files
+from a2d_tf import attacks, benchmark, files, image_files
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
-cli.define_attacks(["bim"], search=False)
+cli.define_names("attacks", ["bim"], f"Out of {', '.join(attacks.PRESETS['mnist'])}.")
+flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_list("batch_sizes", ["128"], "Images at once, one size or several.")
 flags.DEFINE_bool("peers", False, "Time Foolbox's and ART's BIM too (extra `peers`).")
@@ -28,7 +29,7 @@ cli.define_out("A .json file to write.", required=False)
 
 def main() -> None:
     sizes = cli.numbers("batch_sizes")
-    timed = cli.cost_attacks()
+    timed = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
     classifier = cli.load_classifier()
     stream = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit)
     benign = FLAGS.verdicts and image_files.load_images(FLAGS.verdicts, classifier).images

@@ -44,8 +44,7 @@ from rich.progress import (  # noqa: E402
     TimeRemainingColumn,
 )
 
-from a2d_tf import A2DError, Bounds, Classifier, attacks  # noqa: E402
-from a2d_tf.attacks import Attack  # noqa: E402
+from a2d_tf import A2DError, Bounds, Classifier  # noqa: E402
 
 
 def run(main: Callable[[], None]) -> None:
@@ -103,21 +102,6 @@ def define_seed(what: str) -> None:
     flags.DEFINE_integer("seed", 0, what, lower_bound=0, upper_bound=2**32 - 1)
 
 
-def define_attacks(default: list[str], *, search: bool) -> None:
-    """The flags that `cost_attacks` reads."""
-    define_names("attacks", default, "Attacks whose cost is counted.")
-    define_preset(search=search)
-
-
-def define_preset(*, search: bool) -> None:
-    """The flags that `cost_attack` reads."""
-    flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
-    flags.DEFINE_bool(
-        "search", search,
-        "Find the costs of bim and bim2 in long strides; --nosearch counts every iteration.",
-    )
-
-
 def define_out(what: str, *, required: bool = True) -> None:
     """The flag --out, a file; refused at once if a folder is there."""
     flags.DEFINE_string("out", None, what, required=required)
@@ -161,16 +145,6 @@ def numbers(flag: str) -> list[int]:
     except ValueError:
         _fail(f"expected --{flag}=N,N,... of numbers >= 1, got {','.join(FLAGS[flag].value)!r}")
     return values
-
-
-def cost_attack(name: str) -> Attack:
-    """The attack of that name, with the settings that the flags ask for."""
-    return attacks.preset(name, FLAGS.preset, search=FLAGS.search)
-
-
-def cost_attacks() -> dict[str, Attack]:
-    """The attacks that the flags name."""
-    return {name: cost_attack(name) for name in FLAGS.attacks}
 
 
 def load_classifier() -> Classifier:

@@ -4,19 +4,26 @@
       --preset=mnist --detector=zscore --fpr=0.05 --out=detector
 
 With --fpr, half of the benign images calibrate the threshold and take no part in the fit;
-without, the published threshold holds. Images that craft.py saw fail are left out.
+without, the published threshold holds. Images that craft.py saw fail are left out. A model that is
+neither MNIST's nor CIFAR-10's wants --preset=own.
 """
 
 import cli
 from absl import flags
 
-from a2d_tf import A2D, detectors, image_files, saving
+from a2d_tf import A2D, attacks, detectors, image_files, saving
 
 FLAGS = flags.FLAGS
+OWN = "own"
 cli.define_model_flags()
 flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
 flags.DEFINE_string("adversarial", None, "Adversarial images, for detectors that learn from them.")
-cli.define_attacks(["bim"], search=True)
+cli.define_names("attacks", ["bim-search"],
+                 f"Whose cost is counted, out of {', '.join(attacks.PRESETS['mnist'])}.")
+flags.DEFINE_enum(
+    "preset", "mnist", [*attacks.PRESETS, OWN],
+    f"Whose published settings; {OWN} chooses steps for the model, on the benign images.",
+)
 flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges the costs.")
 flags.DEFINE_bool("directions", False, "Let the detector see costs in all directions too.")
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
@@ -25,9 +32,12 @@ flags.DEFINE_string("out", None, "The folder to write.", required=True)
 
 def main() -> None:
     saving.check_free(FLAGS.out)
-    cost_attacks = cli.cost_attacks()
+    if FLAGS.preset != OWN:
+        cost_attacks = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
     classifier = cli.load_classifier()
     benign = image_files.load_images(FLAGS.images, classifier).images
+    if FLAGS.preset == OWN:
+        cost_attacks = {name: attacks.calibrate(name, classifier, benign) for name in FLAGS.attacks}
     detector = detectors.REGISTRY[FLAGS.detector]()
     adversarial = None
     if FLAGS.adversarial:

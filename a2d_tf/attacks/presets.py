@@ -1,6 +1,6 @@
 """The papers' settings, by name."""
 
-import dataclasses
+from dataclasses import replace
 
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.boundary import DBA
@@ -10,33 +10,42 @@ from a2d_tf.errors import pick
 
 _JSMA = JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=2000)
 
-# The authors' released settings for attacks that serve as defence.
-PRESETS: dict[str, dict[str, Attack]] = {
+_SEARCHABLE = {
     "mnist": {
         "bim": BIM(eps=0.3, step=0.0006, max_iterations=500),
         "bim2": BIM2(eps=0.1, step=0.0002, max_iterations=500),
-        "jsma": _JSMA,
-        "dba": DBA(mse_threshold=0.02, max_iterations=5000),
     },
     "cifar10": {
         "bim": BIM(eps=0.03, step=0.00006, max_iterations=500),
         "bim2": BIM2(eps=0.01, step=0.00002, max_iterations=500),
-        "jsma": _JSMA,
-        "dba": DBA(mse_threshold=5e-5, max_iterations=5000),
     },
+}
+_DBA = {
+    "mnist": DBA(mse_threshold=0.02, max_iterations=5000),
+    "cifar10": DBA(mse_threshold=5e-5, max_iterations=5000),
+}
+
+# The authors' released settings for attacks that serve as defence, and searches with the same.
+PRESETS: dict[str, dict[str, Attack]] = {
+    dataset: {
+        **counted,
+        "jsma": _JSMA,
+        "dba": _DBA[dataset],
+        **{f"{name}-search": replace(attack, search=True) for name, attack in counted.items()},
+    }
+    for dataset, counted in _SEARCHABLE.items()
 }
 
 
-def preset(name: str, dataset: str, *, search: bool = False) -> Attack:
+def preset(name: str, dataset: str) -> Attack:
     """A cost attack with the published settings.
 
     Args:
-      name: "bim", "bim2", "jsma" or "dba".
+      name: "bim", "bim2", "jsma" or "dba"; "bim-search" or "bim2-search" for the same cost in
+        long strides (`attacks.search`).
       dataset: "mnist" or "cifar10".
-      search: whether an attack that can finds its cost in long strides (`attacks.search`).
 
     Raises:
       InvalidInputError: an unknown attack or dataset.
     """
-    attack = pick(pick(PRESETS, dataset, "a preset"), name, "an attack")
-    return dataclasses.replace(attack, search=search) if isinstance(attack, BIM) else attack
+    return pick(pick(PRESETS, dataset, "a preset"), name, "an attack")

@@ -1,14 +1,14 @@
 """Step sizes for a classifier that no preset was made for, from benign images alone."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 
-from a2d_tf.attacks.gradient import BIM, BIM2
+from a2d_tf.attacks.gradient import BIM
+from a2d_tf.attacks.presets import preset
 from a2d_tf.classifier import Classifier, Images
-from a2d_tf.errors import InvalidInputError, pick
+from a2d_tf.errors import InvalidInputError
 
-STEPPED = {"bim": BIM, "bim2": BIM2}
 # The published settings let benign MNIST images take about half of the iterations, and half of
 # them more or fewer.
 RESOLUTION = 250
@@ -23,7 +23,6 @@ def calibrate(
     benign: Images,
     *,
     cost: int = RESOLUTION,
-    search: bool = False,
 ) -> BIM:
     """An attack whose steps suit a classifier: half of the benign images take more of them.
 
@@ -31,11 +30,11 @@ def calibrate(
     to count. Twice as many are allowed, and the ball is large enough for all of them.
 
     Args:
-      name: "bim" or "bim2"; other attacks have no step to choose.
+      name: "bim", "bim2", "bim-search" or "bim2-search", as in `preset`; other attacks have no
+        step to choose.
       classifier: the classifier whose inputs are to be judged.
       benign: f32[N,H,W,C] with N >= 1; some hundred are enough.
       cost: the median cost of benign images that is wanted, at least 10.
-      search: whether the attack finds its cost in long strides (`attacks.search`).
 
     Returns:
       The attack. The median cost of `benign` is within a few percent of the one wanted, unless
@@ -46,35 +45,40 @@ def calibrate(
         keep their label however far they are pushed.
       UnsuitableClassifierError: the classifier fails its preflight.
     """
-    kind = pick(STEPPED, name, "an attack with steps")
+    template = preset(name, "mnist")
+    if not isinstance(template, BIM):
+        raise InvalidInputError(
+            f"expected bim, bim2 or a search of theirs to calibrate, got {name}, which has no "
+            "step; take its preset"
+        )
     if cost < 10:
         raise InvalidInputError(f"expected a median cost of at least 10, got {cost}")
     if not len(benign):
         raise InvalidInputError("expected at least one benign image, got none")
-    # The longest way there is; from here on steps only become shorter.
-    step = 1 / (ROOM * cost)
-    attack = _attack(kind, step, cost, search=True)
+    longest = 1 / (ROOM * cost)  # steps that lead from one end of the range to the other
+    attack = _with_step(replace(template, search=True), longest, cost)
     for _ in range(ROUNDS):
-        median = _median(attack, classifier, benign)
-        if attack.step == step and median == attack.max_iterations:
+        median = _median_cost(attack, classifier, benign)
+        if attack.step == longest and median == attack.max_iterations:
             raise InvalidInputError(
                 f"expected benign images that {name} can push over a boundary, got a label that "
                 "most keep at any distance; check the bounds and the classifier"
             )
         if abs(median / cost - 1) <= CLOSE:
             break
-        attack = _attack(kind, attack.step * (median + 0.5) / cost, cost, search=True)
-    if search:
+        attack = _with_step(attack, attack.step * (median + 0.5) / cost, cost)
+    if template.search:
         return attack
     # Counted step by step costs are a little lower than searched for.
-    median = _median(dataclasses.replace(attack, search=False), classifier, benign)
-    return _attack(kind, attack.step * (median + 0.5) / cost, cost, search=False)
+    counted = replace(attack, search=False)
+    median = _median_cost(counted, classifier, benign)
+    return _with_step(counted, counted.step * (median + 0.5) / cost, cost)
 
 
-def _attack(kind: type[BIM], step: float, cost: int, *, search: bool) -> BIM:
+def _with_step(attack: BIM, step: float, cost: int) -> BIM:
     iterations = ROOM * cost
-    return kind(eps=step * iterations, step=step, max_iterations=iterations, search=search)
+    return replace(attack, eps=step * iterations, step=step, max_iterations=iterations)
 
 
-def _median(attack: BIM, classifier: Classifier, benign: Images) -> float:
+def _median_cost(attack: BIM, classifier: Classifier, benign: Images) -> float:
     return float(np.median(attack.run(classifier, benign).cost))

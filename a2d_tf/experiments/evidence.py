@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
 from a2d_tf.classifier import Classifier, Images, Labels
-from a2d_tf.costs import attack_costs
+from a2d_tf.costs import CostTable, attack_costs
 from a2d_tf.data import Dataset
 from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
@@ -35,6 +35,14 @@ class Inputs(NamedTuple):
     images: Images
     source: NDArray[np.int64]
     success_rate: float
+
+
+class Effort(NamedTuple):
+    """What an attack took for a set of inputs: queries, those with gradients, wall time."""
+
+    queries: int
+    gradients: int
+    seconds: float
 
 
 class Evidence:
@@ -133,6 +141,15 @@ class Evidence:
         count = min(map(len, columns))
         return np.stack([column[:count] for column in columns], axis=1)
 
+    def effort(self, kind: str, split: str, name: str) -> Effort:
+        """What an attack took for the inputs of a kind and split."""
+        counts = self._counts(kind, split, name)
+        return Effort(
+            queries=int(counts["queries"].sum()),
+            gradients=int(counts["gradients"].sum()),
+            seconds=self.store.seconds[_cost_stage(name, kind, split)],
+        )
+
     def directions(self, kind: str, split: str) -> NDArray[np.float32]:
         """First-order costs f32[N,D] of the inputs of a kind and split, in all directions."""
         images = self.inputs(kind, split).images
@@ -172,13 +189,20 @@ class Evidence:
     def _cost_column(self, kind: str, split: str, name: str) -> NDArray[np.int32]:
         if name in self.first:
             return self._first_costs(split, name)[kind]
+        return self._counts(kind, split, name)["cost"]
+
+    def _counts(self, kind: str, split: str, name: str) -> Arrays:
         images = self.inputs(kind, split).images
         made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
 
         def make() -> Arrays:
-            return {"cost": self._counted(f"{name} cost of {kind} ({split})", name, images)}
+            table = self._counted(f"{name} cost of {kind} ({split})", name, images)
+            return {
+                "cost": table.costs[:, 0], "queries": table.queries[:, 0],
+                "gradients": table.gradients[:, 0],
+            }
 
-        return self.store.arrays(f"cost/{name}/{kind}/{split}", made_from, make)["cost"]
+        return self.store.arrays(_cost_stage(name, kind, split), made_from, make)
 
     def _first_costs(self, split: str, name: str) -> Arrays:
         """Costs by kind of the first inputs, all in one run: a few would leave its batch empty."""
@@ -194,7 +218,8 @@ class Evidence:
         images = np.concatenate(list(first.values()))
 
         def make() -> Arrays:
-            costs = self._counted(f"{name} cost of the first of all kinds ({split})", name, images)
+            title = f"{name} cost of the first of all kinds ({split})"
+            costs = self._counted(title, name, images).costs[:, 0]
             ends = np.cumsum([len(part) for part in first.values()])[:-1]
             return dict(zip(first, np.split(costs, ends)))
 
@@ -204,14 +229,18 @@ class Evidence:
         }
         return self.store.arrays(f"cost/{name}/{split}", made_from, make)
 
-    def _counted(self, title: str, name: str, images: Images) -> NDArray[np.int32]:
+    def _counted(self, title: str, name: str, images: Images) -> CostTable:
         with self._progress.stage(title, len(images)) as advance:
             attack = {name: self.attacks[name]}
-            return attack_costs(self.classifier, images, attack, on_finished=advance).costs[:, 0]
+            return attack_costs(self.classifier, images, attack, on_finished=advance)
 
     def _origin(self, kind: str, split: str) -> dict[str, Any]:
         threat = None if kind == BENIGN else repr(self.threats[kind])
         return self.made_from | {"split": split, "threat": threat}
+
+
+def _cost_stage(name: str, kind: str, split: str) -> str:
+    return f"cost/{name}/{kind}/{split}"
 
 
 def _split(

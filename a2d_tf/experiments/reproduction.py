@@ -76,14 +76,16 @@ class Outcome(NamedTuple):
     Attributes:
       results: JSON values.
       grids: ours beside the published, as tables.
-      panels: the same as a picture; see `plots.beside_published`.
+      panels: the same as a picture; see `plots.side_by_side`.
       quantity: what the picture shows.
+      sides: whose figures stand beside each other there.
     """
 
     results: dict[str, Any]
     grids: Sequence[Grid]
     panels: plots.Panels
     quantity: str
+    sides: tuple[str, str] = ("ours", "paper")
 
 
 class Experiment(NamedTuple):
@@ -106,7 +108,9 @@ def run(name: str, experiment: Experiment, request: Request) -> Outcome:
         )
     outcome = experiment.run(request)
     picture = f"{name}.png"
-    plots.beside_published(outcome.panels, outcome.quantity, request.workdir / picture)
+    plots.side_by_side(
+        outcome.panels, outcome.quantity, request.workdir / picture, outcome.sides
+    )
     files.save_json(request.workdir / f"{name}.json", {
         "experiment": name,
         "limit": request.limit,
