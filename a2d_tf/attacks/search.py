@@ -16,7 +16,7 @@ from a2d_tf.classifier import Classifier
 
 # A stride is this share of the distance at which the margin would be spent, and no longer than
 # MAX_STRIDE units: the gradient turns on the way.
-SHARE = 1 / 3
+SHARE = 1 / 4
 MAX_STRIDE = 64
 # The boundary is near when it is expected within NEAR units, or within SHARE of the way walked:
 # then a stale direction makes no difference that matters.

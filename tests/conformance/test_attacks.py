@@ -18,6 +18,8 @@ SMALL: dict[str, Attack] = {
     "jsma": JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=60),
     "dba": DBA(mse_threshold=0.1, max_iterations=20),
 }
+SEARCHES = ("bim", "bim2")
+SMALL |= {f"{name}-search": replace(SMALL[name], search=True) for name in SEARCHES}
 
 # On two logits (w.x, 0) with w = (1, -2, 3, -1) and x = 0.5 the margin is 0.5:
 # BIM takes 0.01 x (1 + 2 + 3 + 1) = 0.07 off it in a step, and the 8th step crosses;
@@ -32,6 +34,10 @@ GOLDENS: dict[str, tuple[Attack, int]] = {
     # No pixel is farther than 0.5 from the middle: the first iteration is near enough.
     "dba": (DBA(mse_threshold=0.25, max_iterations=50), 1),
 }
+GOLDENS |= {
+    f"{name}-search": (replace(GOLDENS[name][0], search=True), GOLDENS[name][1])
+    for name in SEARCHES
+}
 # The same with too little room: in the balls, 0.02 x 7 and 0.02 x 2 sqrt(15) are short of 0.5;
 # four pixels that move once by 0.05 take off 0.35.
 FUTILE: dict[str, Attack] = {
@@ -41,11 +47,12 @@ FUTILE: dict[str, Attack] = {
     # The boundary is 0.5 / sqrt(15) away in L2, that is, a squared error of 1/240 over 4 pixels.
     "dba": DBA(mse_threshold=0.004, max_iterations=50),
 }
+FUTILE |= {f"{name}-search": replace(FUTILE[name], search=True) for name in SEARCHES}
 # Costs that count the iteration of success too, as published.
 ONE_BASED = {"dba"}
 
 
-@pytest.fixture(params=sorted(attacks.REGISTRY))
+@pytest.fixture(params=sorted(attacks.PRESETS["mnist"]))
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -98,6 +105,9 @@ def test_unfit_arguments_are_refused(name: str) -> None:
     for labels in ([0], [0.5, 0.5], [-1, 0]):
         with pytest.raises(InvalidInputError, match="labels"):
             attack.run(linear(), images, labels)
+    for bound in (0.5, [1]):
+        with pytest.raises(InvalidInputError, match="an integer max_cost, one for all or"):
+            attack.run(linear(), images, max_cost=bound)
     with pytest.raises(InvalidInputError, match="max_iterations > 0"):
         replace(attack, max_iterations=0)
 
@@ -131,7 +141,10 @@ def test_success_means_that_the_label_changed(
     assert (result.cost[~result.success] == attack.max_iterations).all()
     highest = attack.max_iterations - (0 if name in ONE_BASED else 1)
     assert result.cost[result.success].max() <= highest
-    assert (result.queries[result.success] > result.cost[result.success]).all()
+    if not name.endswith("-search"):
+        assert (result.queries[result.success] > result.cost[result.success]).all()
+    assert (result.gradients <= result.queries).all()
+    assert (result.gradients > 0).all() == attack.needs_gradients
     assert result.adversarial.min() >= 0 and result.adversarial.max() <= 1
 
 
@@ -148,6 +161,25 @@ def test_batch_order_and_padding_change_no_cost(
     assert nearly_equal(whole[order], attack.run(classifier, images[order]).cost)
     padded = np.concatenate([np.zeros_like(images[:28]), images, np.ones_like(images[:13])])
     assert nearly_equal(whole, attack.run(classifier, padded).cost[28:128])
+
+
+def test_bounds_on_costs_keep_their_side(
+    name: str, classifier: Classifier, benign: np.ndarray
+) -> None:
+    attack, images = SMALL[name], benign[:60]
+    full = attack.run(classifier, images)
+    low, high = np.quantile(full.cost, [0.3, 0.6]).astype(int)
+    assert low < high < attack.max_iterations
+    bounded = attack.run(classifier, images, min_cost=low, max_cost=high)
+    between = (full.cost > low) & (full.cost < high)
+    np.testing.assert_array_equal(bounded.cost >= high, full.cost >= high)
+    np.testing.assert_array_equal(bounded.cost <= low, full.cost <= low)
+    np.testing.assert_array_equal(bounded.cost[between], full.cost[between])
+    assert bounded.cost.max() == high
+    assert (bounded.queries <= full.queries).all() and bounded.queries.sum() < full.queries.sum()
+    each = attack.run(classifier, images, max_cost=np.where(np.arange(60) % 2, high, 10**6))
+    np.testing.assert_array_equal(each.cost[::2], full.cost[::2])
+    np.testing.assert_array_equal(each.cost[1::2], np.minimum(full.cost[1::2], high))
 
 
 def test_eager_and_graph_agree(name: str, classifier: Classifier, benign: np.ndarray) -> None:
