@@ -6,7 +6,7 @@ as a dash, a missing published figure is left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -33,6 +33,14 @@ def markdown(results: Results, pictures: Sequence[tuple[str, str]]) -> str:
     parts = (_summary, _detection, _true_positives, _unseen, _threats, _costs, _false_positives)
     sections = [*(part(results) for part in parts), _pictures(pictures), _settings(results)]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+class Grid(NamedTuple):
+    """A table to print and to write."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def table(results: Results) -> Table:

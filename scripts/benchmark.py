@@ -11,7 +11,6 @@ noisy. CUDA_VISIBLE_DEVICES= measures the CPU of a machine with a GPU.
 
 import cli
 from absl import flags
-from rich.console import Console
 
 from a2d_tf import attacks, benchmark, files, image_files
 
@@ -40,7 +39,7 @@ def main() -> None:
         )
     if FLAGS.out:
         files.save_json(FLAGS.out, report | {"provenance": files.provenance(FLAGS.model)})
-    Console().print(*benchmark.tables(report))
+    cli.show(benchmark.tables(report))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -43,8 +43,10 @@ from rich.progress import (  # noqa: E402
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table  # noqa: E402
 
-from a2d_tf import A2DError, Bounds, Classifier  # noqa: E402
+from a2d_tf import A2DError, Bounds, Classifier, report  # noqa: E402
+
 
 
 def run(main: Callable[[], None]) -> None:
@@ -150,6 +152,17 @@ def numbers(flag: str) -> list[int]:
 def load_classifier() -> Classifier:
     """The classifier that the flags name."""
     return Classifier.load(FLAGS.model, bounds())
+
+
+def show(grids: Iterable[report.Grid]) -> None:
+    """Prints tables, none of them folded, however narrow the terminal."""
+    console = Console()
+    for grid in grids:
+        table = Table(*grid.header, title=grid.title)
+        for row in grid.rows:
+            table.add_row(*(cell.replace("**", "") for cell in row))
+        console.width = max(console.width, report.width(table))
+        console.print(table)
 
 
 class TerminalProgress:

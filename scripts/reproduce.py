@@ -10,8 +10,6 @@ from pathlib import Path
 
 import cli
 from absl import flags
-from rich.console import Console
-from rich.table import Table
 
 import baselines
 from a2d_tf.experiments import catalogue, reproduction
@@ -52,14 +50,8 @@ def main() -> None:
             progress=cli.TerminalProgress(),
         ),
     )
-    console = Console()
-    for grid in outcome.grids:
-        table = Table(*grid.header, title=grid.title)
-        for row in grid.rows:
-            table.add_row(*(cell.replace("**", "") for cell in row))
-        console.width = max(console.width, Console(width=1000).measure(table).maximum)
-        console.print(table)
-    console.print(f"Report: {workdir / FLAGS.experiment}.md", soft_wrap=True)
+    cli.show(outcome.grids)
+    print(f"Report: {workdir / FLAGS.experiment}.md")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,19 @@ def test_table2_ours_beside_the_published(folder: Path) -> None:
     assert again.stdout == done.stdout
 
 
+def test_search_beside_counting(folder: Path) -> None:
+    done = run(folder, "--experiment=search", "--workdir=search")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "search" / "search.json").read_text())["mnist"]
+    assert list(results) == ["bim", "bim2"]
+    for found, in results.values():
+        assert found["fewer_gradients"] > 5 and found["spearman"] > 0.98
+        assert found["gradients"]["counted"] > found["gradients"]["search"] >= 1
+        assert list(found["auroc"]) == list(THREATS) and found["images"]["benign"] == 10
+    assert "fewer gradients" in done.stdout and "Spearman" in done.stdout
+    assert np.ptp(image.imread(folder / "search" / "search.png")) > 0
+
+
 @pytest.mark.parametrize("flags, message", [
     (["--experiment=table2_env1", "--datasets=cifar10"], "expected convnet_cifar10.keras in"),
     (["--experiment=table2_env1", "--datasets=digits"], "out of mnist, cifar10 for table2_env1"),

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -58,6 +59,26 @@ def test_fit_and_detect(folder: Path) -> None:
     assert scores[costs.argmin()] > scores[costs.argmax()]
 
 
+def test_verdicts_only(folder: Path) -> None:
+    fitted = run("fit_detector", "--model=model.keras", "--images=benign.npz", "--preset=own",
+                 "--fpr=0.1", "--out=quick", cwd=folder)
+    assert fitted.returncode == 0, fitted.stderr
+    stored = json.loads((folder / "quick" / "a2d.json").read_text())["attacks"]
+    assert list(stored) == ["bim-search"] and stored["bim-search"]["search"] is True
+    assert stored["bim-search"]["step"] not in (0.0006, 0.00006)
+    flags = ("--detector=quick", "--images=bytes.npz")
+    full = run("detect", *flags, "--out=full.csv", cwd=folder)
+    quick = run("detect", *flags, "--verdicts_only", "--out=quick.csv", cwd=folder)
+    assert full.returncode == 0 and quick.returncode == 0, full.stderr + quick.stderr
+    rows, verdicts = (
+        list(csv.DictReader((folder / name).read_text().splitlines()))
+        for name in ("full.csv", "quick.csv")
+    )
+    assert list(verdicts[0]) == ["image", "is_adversarial"]
+    assert [{name: row[name] for name in verdicts[0]} for row in rows] == verdicts
+    assert quick.stdout.split(": ")[1] == full.stdout.split(": ")[1]
+
+
 def test_attack_cost(folder: Path, classifier: Classifier, benign: np.ndarray) -> None:
     done = run("attack_cost", "--model=model.keras", "--images=benign.npz", "--attack=jsma",
                "--preset=mnist", "--limit=15", "--out=costs.npz", cwd=folder)
@@ -72,7 +93,7 @@ def test_attack_cost(folder: Path, classifier: Classifier, benign: np.ndarray) -
     assert len(provenance["model_sha256"]) == 64 and "tensorflow" in provenance["versions"]
 
 
-def test_train_craft_and_benchmark(tmp_path: Path) -> None:
+def test_train_and_craft(tmp_path: Path) -> None:
     trained = run("train", "--dataset=digits", "--epochs=2", "--out=lenet.keras", cwd=tmp_path)
     assert trained.returncode == 0 and "test accuracy 0." in trained.stdout, trained
     crafted = run("craft", "--model=lenet.keras", "--threat=bim-a", "--limit=30",
@@ -83,11 +104,34 @@ def test_train_craft_and_benchmark(tmp_path: Path) -> None:
         labels = Classifier.load(tmp_path / "lenet.keras").predict(stored["images"])
         np.testing.assert_array_equal(labels != stored["labels"], stored["success"])
         assert (np.diff(stored["index"]) > 0).all()
-    timed = run("benchmark", "--model=lenet.keras", "--images=bim-a.npz", "--attacks=bim",
-                "--out=benchmark.json", cwd=tmp_path)
-    assert timed.returncode == 0, timed.stderr
-    measured, = json.loads((tmp_path / "benchmark.json").read_text())["measurements"]
-    assert measured["ratio"] > 0 and measured["images"] == 30
+
+
+@pytest.mark.skipif(find_spec("foolbox") is not None, reason="the extra `peers` is installed")
+def test_peers_that_are_not_installed(folder: Path) -> None:
+    done = run("benchmark", "--model=model.keras", "--images=benign.npz", "--limit=2", "--peers",
+               cwd=folder)
+    assert done.returncode == 1 and "pip install -e '.[peers]'" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_benchmark(folder: Path) -> None:
+    done = run("benchmark", "--model=model.keras", "--images=benign.npz", "--limit=20",
+               "--attacks=jsma,bim-search", "--batch_sizes=1,16", "--verdicts=benign.npz",
+               "--out=benchmark.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((folder / "benchmark.json").read_text())
+    timed = {(row["attack"], row["batch_size"]): row for row in report["measurements"]}
+    assert list(timed) == [("jsma", 1), ("jsma", 16), ("bim-search", 1), ("bim-search", 16)]
+    for (attack, _), row in timed.items():
+        assert row["images"] == 20 and row["seconds"] > 0 and row["ratio"] > 0
+        assert row["seconds_per_image"] == pytest.approx(row["seconds"] / 20)
+        assert row["iterations_per_second"] == pytest.approx(row["iterations"] / row["seconds"])
+        assert (row["gradients"] == row["queries"]) == (attack == "jsma")
+        assert row["peak_megabytes"] is None or row["peak_megabytes"] > 50
+    assert [row["attack"] for row in report["verdicts"]] == ["jsma", "bim-search"]
+    assert report["verdicts"][0]["same"] == 1 and report["verdicts"][0]["images"] == 20
+    assert report["devices"][0]["kind"] == "CPU" and "model_sha256" in report["provenance"]
+    assert "ratio to limit" in done.stdout and "verdicts" in done.stdout
 
 
 def save_broken_inputs(folder: Path) -> None:
@@ -125,6 +169,11 @@ BAD = {
     "unknown attack": ((*COST, "--attack=dba2"), "expected an attack out of bim, bim2, jsma"),
     "unknown flag": ((*COST, "--colour=red"), "colour"),
     "bounds": ((*COST, "--bounds=zero,one"), "expected --bounds=lower,upper"),
+    "sizes of batches": (
+        ("benchmark", "--model=model.keras", "--images=few.npz", "--batch_sizes=8,none"),
+        "expected --batch_sizes=N,N,... of numbers >= 1, got '8,none'",
+    ),
+    "no steps to choose": ((*FIT, "--preset=own", "--attacks=jsma"), "which has no step"),
     "no detector": (("detect", "--detector=notes", "--images=few.npz"), "a detector folder"),
     "too few to fit": (FIT, "at least 10 benign images"),
     "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),

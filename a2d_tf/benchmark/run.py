@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from rich import box
-from rich.table import Table
 
 from a2d_tf import detectors
 from a2d_tf.attacks import BIM, Attack
@@ -16,6 +14,7 @@ from a2d_tf.benchmark.peers import time_peers
 from a2d_tf.benchmark.timing import measure, time_verdicts
 from a2d_tf.classifier import Classifier, Images
 from a2d_tf.pipeline import A2D
+from a2d_tf.report import Grid
 from a2d_tf.streams import ImageSource, gathered
 
 VERDICT_FPR = 0.1
@@ -67,7 +66,7 @@ def run(
     return report
 
 
-def tables(report: Report) -> Iterator[Table]:
+def tables(report: Report) -> Iterator[Grid]:
     """The figures of `run` to look at."""
     for title, columns in {
         "measurements": {
@@ -87,10 +86,8 @@ def tables(report: Report) -> Iterator[Table]:
         },
     }.items():
         if report[title]:
-            table = Table(*columns.values(), title=title, box=box.SIMPLE)
-            for row in report[title]:
-                table.add_row(*(_cell(row[key]) for key in columns))
-            yield table
+            rows = [[_cell(row[key]) for key in columns] for row in report[title]]
+            yield Grid(title, list(columns.values()), rows)
 
 
 def _peers(

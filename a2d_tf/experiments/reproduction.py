@@ -9,6 +9,7 @@ from a2d_tf import files, plots, report
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.comparison import DEFAULT_MODELS, BaselineFactory, Comparison
 from a2d_tf.progress import Progress
+from a2d_tf.report import Grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +61,6 @@ class Request:
                 "train.py or leave the folder out"
             )
         return path
-
-
-class Grid(NamedTuple):
-    """A table to print and to write."""
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 class Outcome(NamedTuple):

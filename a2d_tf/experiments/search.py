@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from a2d_tf import metrics
 from a2d_tf.experiments import comparison
 from a2d_tf.experiments.evidence import BENIGN, TEST, Evidence
-from a2d_tf.experiments.reproduction import Grid, Outcome, Request
+from a2d_tf.experiments.reproduction import Outcome, Request
 from a2d_tf.experiments.table2 import THREATS
+from a2d_tf.report import Grid
 
 ATTACKS = ("bim", "bim2")
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from a2d_tf.experiments import comparison
 from a2d_tf.experiments.measurements import PARTINGS, published
-from a2d_tf.experiments.reproduction import Grid, Outcome, Request
+from a2d_tf.experiments.reproduction import Outcome, Request
+from a2d_tf.report import Grid
 
 THREATS = ("fgsm", "bim-a", "jsma", "cw")
 DEFENCES = ("jsma", "bim", "bim2", "dba")

@@ -9,8 +9,9 @@ from a2d_tf.experiments import comparison
 from a2d_tf.experiments.accuracies import Accuracy, accuracy
 from a2d_tf.experiments.evidence import Evidence
 from a2d_tf.experiments.measurements import published
-from a2d_tf.experiments.reproduction import Grid, Outcome, Request
+from a2d_tf.experiments.reproduction import Outcome, Request
 from a2d_tf.experiments.table2 import DEFENCES, THREATS
+from a2d_tf.report import Grid
 
 Setting = Callable[[str], Accuracy]
 CLASSIFIERS = {"knn": KNN, "svm": SVM, "decision_tree": Tree, "random_forest": Forest}
