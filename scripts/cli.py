@@ -48,7 +48,6 @@ from rich.table import Table  # noqa: E402
 from a2d_tf import A2DError, Bounds, Classifier, report  # noqa: E402
 
 
-
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and calls `main`; what a user can mend ends in one line and exit 1."""
     app.run(lambda argv: _guarded(main), flags_parser=_parse)

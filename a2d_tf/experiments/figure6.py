@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.detectors import KNN, ZScore
-from a2d_tf.experiments import comparison
 from a2d_tf.experiments.accuracies import Accuracy, accuracy
 from a2d_tf.experiments.evidence import FIT, Evidence
 from a2d_tf.experiments.measurements import published
@@ -25,13 +24,7 @@ def run(request: Request) -> Outcome:
     results: dict[str, Any] = {}
     grids, panels = [], {}
     for dataset in request.datasets:
-        evidences = [
-            comparison.prepare(
-                asked, folder, data_dir=request.data_dir, model=request.model(dataset),
-                progress=request.progress,
-            )[0]
-            for asked, folder in request.comparisons(dataset, THREATS, DEFENCES, first=0)
-        ]
+        evidences = request.evidences(dataset, THREATS, DEFENCES)
         paper = published("figure6_knn_mean_accuracy")[dataset]
         results[dataset] = {}
         for name, bars in (("knn", _knn), ("zscore", _zscore)):

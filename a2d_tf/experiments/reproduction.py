@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 
 from a2d_tf import files, plots, report
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.experiments.comparison import DEFAULT_MODELS, BaselineFactory, Comparison
+from a2d_tf.experiments.comparison import (
+    DEFAULT_MODELS,
+    BaselineFactory,
+    Comparison,
+    prepare,
+)
+from a2d_tf.experiments.evidence import Evidence
 from a2d_tf.progress import Progress
 from a2d_tf.report import Grid
 
@@ -45,6 +51,18 @@ class Request:
                 dataset=dataset, limit=self.limit, threats=threats, defences=defences,
                 first=first, shuffle=bool(self.seeds), seed=seed,
             ), self.workdir / (f"{dataset}-seed{seed}" if self.seeds else dataset)
+
+    def evidences(
+        self, dataset: str, threats: Sequence[str], defences: Sequence[str]
+    ) -> list[Evidence]:
+        """What an experiment rests on, for every seed; every attack counts all images."""
+        return [
+            prepare(
+                asked, folder, data_dir=self.data_dir, model=self.model(dataset),
+                progress=self.progress,
+            )[0]
+            for asked, folder in self.comparisons(dataset, threats, defences, first=0)
+        ]
 
     def model(self, dataset: str) -> Path | None:
         """The dataset's classifier.

@@ -7,7 +7,6 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from a2d_tf import metrics
-from a2d_tf.experiments import comparison
 from a2d_tf.experiments.evidence import BENIGN, TEST, Evidence
 from a2d_tf.experiments.reproduction import Outcome, Request
 from a2d_tf.experiments.table2 import THREATS
@@ -21,15 +20,7 @@ def run(request: Request) -> Outcome:
     results: dict[str, Any] = {}
     rows, panels = [], {}
     for dataset in request.datasets:
-        evidences = [
-            comparison.prepare(
-                asked, folder, data_dir=request.data_dir, model=request.model(dataset),
-                progress=request.progress,
-            )[0]
-            for asked, folder in request.comparisons(
-                dataset, THREATS, [*ATTACKS, *map(_search, ATTACKS)], first=0
-            )
-        ]
+        evidences = request.evidences(dataset, THREATS, [*ATTACKS, *map(_search, ATTACKS)])
         results[dataset] = {
             attack: [_compare(evidence, attack) for evidence in evidences] for attack in ATTACKS
         }

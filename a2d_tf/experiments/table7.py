@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from a2d_tf.detectors import KNN, SVM, Forest, Tree, ZScore
-from a2d_tf.experiments import comparison
 from a2d_tf.experiments.accuracies import Accuracy, accuracy
 from a2d_tf.experiments.evidence import Evidence
 from a2d_tf.experiments.measurements import published
@@ -19,14 +18,7 @@ CLASSIFIERS = {"knn": KNN, "svm": SVM, "decision_tree": Tree, "random_forest": F
 
 def run(request: Request) -> Outcome:
     """Table 7; DBA counts all images here, since it votes."""
-    folders = list(request.comparisons("mnist", THREATS, DEFENCES, first=0))
-    evidences = [
-        comparison.prepare(
-            asked, folder, data_dir=request.data_dir, model=request.model("mnist"),
-            progress=request.progress,
-        )[0]
-        for asked, folder in folders
-    ]
+    evidences = request.evidences("mnist", THREATS, DEFENCES)
     paper = published("table7")
     table = {
         sweep: {value: _mean([_settings(e)[sweep](value) for e in evidences])
