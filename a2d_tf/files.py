@@ -105,6 +105,8 @@ def npz_rows(
                 (2, 0): np.lib.format.read_array_header_2_0,
             }[version]
             shape, by_columns, dtype = read_header(member)
+            if not shape:
+                raise InvalidInputError(f"expected {path} to hold rows of {key!r}, got a number")
             rows = shape[0] if limit is None else min(limit, shape[0])
             size = dtype.itemsize * int(np.prod(shape[1:]))
             whole = load_npz(path)[key] if by_columns or dtype.hasobject else None

@@ -18,7 +18,7 @@ from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.streams import ImageSource, batches, gathered
 
-VERDICT_BATCHES = 8  # so that few attacks wait for the last of a batch
+VERDICT_BATCHES = 8
 Fingerprints = NDArray[np.float64]
 Self = TypeVar("Self", bound="A2D")
 
@@ -143,8 +143,8 @@ class A2D:
             seen = np.concatenate([seen, crafted])
             kinds = np.concatenate([kinds, np.ones(len(crafted), np.bool_)])
         self.detector.fit(seen, kinds)
-        queries = dict(zip(self.attacks, table.queries.mean(axis=0), strict=True))
-        self.order = sorted(self.attacks, key=queries.__getitem__)
+        passes = (table.queries + table.gradients).mean(axis=0)
+        self.order = [list(self.attacks)[column] for column in np.argsort(passes, kind="stable")]
         return self
 
     def fit_and_calibrate(
@@ -217,6 +217,8 @@ class A2D:
     def is_adversarial(self, images: ImageSource) -> NDArray[np.bool_]:
         """The verdicts bool[N] of `predict`, and no more: attacks stop once these are settled.
 
+        Up to `VERDICT_BATCHES` batches are held at once, so that few rows wait for the last.
+
         A detector that cannot tell before it knows all costs (several attacks, and a score that
         may rise with a cost) takes as long as `predict`.
 
@@ -231,14 +233,17 @@ class A2D:
             return self.predict(images).is_adversarial
         settled = [np.zeros(0, np.bool_)]
         for batch in batches(self.classifier, images, VERDICT_BATCHES * self.batch_size):
+            self.classifier.preflight(batch.images, gradients=self._needs_gradients)
             labels = self.classifier.predict(batch.images, self.batch_size)
             settled.append(verdicts.settle(
                 self.classifier, batch.images, labels, self.attacks, self.order, self.detector,
-                self.batch_size,
+                self.batch_size, self.on_finished,
             ))
-            if self.on_finished:
-                self.on_finished(len(labels) * len(self.attacks))
         return np.concatenate(settled)
+
+    @property
+    def _needs_gradients(self) -> bool:
+        return any(attack.needs_gradients for attack in self.attacks.values())
 
     def save(self, folder: str | Path) -> None:
         """Writes detector, attacks and classifier to a folder, which needs nothing else.

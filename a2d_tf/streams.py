@@ -50,17 +50,13 @@ def batches(classifier: Classifier, images: ImageSource, batch_size: int) -> Ite
 
 
 def gathered(classifier: Classifier, images: ImageSource) -> Images:
-    """The images as a checked array, which holds them all.
-
-    Raises:
-      InvalidInputError: as `batches`.
-    """
+    """The images as a checked array, which holds them all; raises as `batches` does."""
     if not isinstance(images, tf.data.Dataset):
         return classifier.check(images)
-    parts = [batch.images for batch in batches(classifier, images, GATHERED_AT_ONCE)]
-    if not parts:
-        raise InvalidInputError("expected images, got an empty dataset")
-    return np.concatenate(parts)
+    single = _single(images)
+    shape = [size or 1 for size in single.element_spec.shape]
+    parts = [batch.images for batch in batches(classifier, single, GATHERED_AT_ONCE)]
+    return np.concatenate([classifier.check(np.zeros((0, *shape))), *parts])
 
 
 def _single(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
+from a2d_tf.attacks.running import OnFinished
 from a2d_tf.classifier import Classifier, Images, Labels
 from a2d_tf.detectors import CostDetector
 
@@ -44,6 +45,7 @@ def settle(
     order: Sequence[str],
     detector: CostDetector,
     batch_size: int,
+    on_finished: OnFinished | None = None,
 ) -> NDArray[np.bool_]:
     """Verdicts bool[N], True = adversarial: those that the full costs would give.
 
@@ -55,6 +57,7 @@ def settle(
       order: their names in the order in which they run.
       detector: fitted; one that `can_settle`.
       batch_size: examples under attack at once.
+      on_finished: called with the number of (image, attack) pairs that are done with.
     """
     columns = list(attacks)
     caps = np.array([attack.max_iterations for attack in attacks.values()])
@@ -67,10 +70,16 @@ def settle(
         verdicts[rows] = low == caps[column]
         is_open = (low < caps[column]) & (high > 0)
         rows, low, high = rows[is_open], low[is_open], high[is_open]
-        costs[rows, column] = attacks[name].run(
-            classifier, images[rows], labels[rows], min_cost=low, max_cost=high,
-            batch_size=batch_size,
-        ).cost
+        if on_finished:
+            on_finished(len(images) - len(rows))
+        run = attacks[name].begin(classifier, batch_size=batch_size, on_finished=on_finished)
+        for start in range(0, len(rows), batch_size):
+            part = slice(start, start + batch_size)
+            run.feed(
+                images[rows[part]], labels=labels[rows[part]], min_cost=low[part],
+                max_cost=high[part], last=part.stop >= len(rows),
+            )
+        costs[rows, column] = run.result().cost
     verdicts[rows] = detector.predict(costs[rows])
     return verdicts
 
@@ -103,9 +112,10 @@ def undecided(
     for part in np.array_split(known, -(-known.shape[0] * len(possible) // ROWS_AT_ONCE) or 1):
         table = np.repeat(part, len(possible), axis=0)
         table[:, column] = np.tile(possible, len(part))
-        may_be = detector.predict(table).reshape(len(part), -1)  # adversarial
+        shape = (len(part), len(possible))
+        may_be = detector.predict(table).reshape(shape)  # adversarial
         table[:, later] = caps[later]
-        must_be = detector.predict(table).reshape(len(part), -1)
+        must_be = detector.predict(table).reshape(shape) if later else may_be
         low.append(np.where(must_be.all(axis=1), len(possible), must_be.argmin(axis=1)) - 1)
         reached = may_be[:, ::-1].argmax(axis=1)
         high.append(np.where(may_be.any(axis=1), len(possible) - reached, 0))

@@ -38,7 +38,10 @@ def main() -> None:
             peers=FLAGS.peers, benign=benign, on_finished=advance,
         )
     if FLAGS.out:
-        files.save_json(FLAGS.out, report | {"provenance": files.provenance(FLAGS.model)})
+        files.save_json(FLAGS.out, report | {"provenance": files.provenance(
+            FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
+            **{name: repr(attack) for name, attack in timed.items()},
+        )})
     cli.show(benchmark.tables(report))
 
 

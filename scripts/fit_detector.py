@@ -37,7 +37,9 @@ def main() -> None:
     classifier = cli.load_classifier()
     benign = image_files.load_images(FLAGS.images, classifier).images
     if FLAGS.preset == OWN:
-        cost_attacks = {name: attacks.calibrate(name, classifier, benign) for name in FLAGS.attacks}
+        # Those that set the threshold take no part in this either.
+        seen = benign if FLAGS.fpr is None else benign[::2]
+        cost_attacks = {name: attacks.calibrate(name, classifier, seen) for name in FLAGS.attacks}
     detector = detectors.REGISTRY[FLAGS.detector]()
     adversarial = None
     if FLAGS.adversarial:

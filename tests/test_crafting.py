@@ -128,6 +128,8 @@ def test_unfit_settings_and_targets_are_refused(
         CarliniWagner(binary_search_steps=5, max_iterations=4)
     with pytest.raises(InvalidInputError, match="2 integer targets"):
         CW.run(classifier, benign[:2], targets=[1])
+    with pytest.raises(InvalidInputError, match="no bounds on the cost"):
+        CW.run(classifier, benign[:2], max_cost=5)
     with pytest.raises(InvalidInputError, match="below the 10 classes, got 10"):
         CW.run(classifier, benign[:2], targets=[1, 10])
     with pytest.raises(InvalidInputError, match="no targets for BIM"):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from a2d_tf import Classifier
-from a2d_tf.attacks import CarliniWagner
+from a2d_tf.attacks import BIM, CarliniWagner
+from a2d_tf.benchmark import peers
 
 foolbox = pytest.importorskip("foolbox", reason="the extra `peers` is not installed")
 pytest.importorskip("art", reason="the extra `peers` is not installed")
@@ -61,3 +62,20 @@ def test_carlini_wagner_is_as_near_as_the_better_peer(
     distances = [l2(one, images, success) for one, success in zip(found, fooled)]
     print("mean L2 of ours, Foolbox, ART:", distances, [f.mean() for f in fooled])
     assert distances[0] <= 1.05 * min(distances[1:])
+
+
+def test_peers_take_the_same_steps(classifier: Classifier, benign: np.ndarray) -> None:
+    attack = BIM(eps=0.1, step=0.01, max_iterations=7)
+    labels = classifier.predict(benign[:10])
+    ours = attack.run(classifier, benign[:10])
+    for prepare in (peers._foolbox, peers._art):
+        perform = prepare(classifier, classifier, attack, benign[:10], 10)
+        found = perform(benign[:10], labels)
+        found = np.asarray(found[1] if isinstance(found, tuple) else found)
+        moved = np.abs(found - benign[:10]).max(axis=(1, 2, 3))
+        np.testing.assert_allclose(moved, 0.07, atol=1e-4)
+        # Where ours took every step too, it is at the same point.
+        failed = ~ours.success
+        np.testing.assert_allclose(found[failed], ours.adversarial[failed], atol=0.03)
+    times = peers.time_peers(classifier, attack, benign[:10], 4)
+    assert len(times) == 4 and all(time.seconds > 0 for time in times)

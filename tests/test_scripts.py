@@ -142,6 +142,7 @@ def save_broken_inputs(folder: Path) -> None:
     np.savez(folder / "shape.npz", images=np.zeros((3, 5, 5, 1), np.float32))
     np.savez(folder / "none.npz", images=images[:0])
     np.savez(folder / "few.npz", images=images)
+    np.savez(folder / "number.npz", images=np.float32(3))
     (folder / "notes").mkdir()
     shutil.copytree(folder / "detector", folder / "broken")
     (folder / "broken" / "detector.npz").write_bytes(b"")
@@ -173,7 +174,10 @@ BAD = {
         ("benchmark", "--model=model.keras", "--images=few.npz", "--batch_sizes=8,none"),
         "expected --batch_sizes=N,N,... of numbers >= 1, got '8,none'",
     ),
-    "no steps to choose": ((*FIT, "--preset=own", "--attacks=jsma"), "which has no step"),
+    "no steps to choose": ((*FIT, "--preset=own", "--attacks=dba"), "which has no step"),
+    "one number": ((*COST, "--images=number.npz"), "to hold rows of 'images', got a number"),
+    "no peer": (("benchmark", "--model=model.keras", "--images=few.npz", "--attacks=bim-search",
+                 "--peers"), "--attacks with bim for --peers"),
     "no detector": (("detect", "--detector=notes", "--images=few.npz"), "a detector folder"),
     "too few to fit": (FIT, "at least 10 benign images"),
     "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),

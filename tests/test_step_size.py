@@ -29,6 +29,10 @@ def test_steps_do_not_depend_on_the_scale_of_the_pixels(
     assert scaled.step == pytest.approx(narrow.step, rel=0.03)
 
 
+def test_jsma_is_left_as_published(classifier: Classifier, benign: np.ndarray) -> None:
+    assert attacks.calibrate("jsma", classifier, benign[:5]) == attacks.preset("jsma", "mnist")
+
+
 def test_what_cannot_be_calibrated_is_refused(classifier: Classifier, benign: np.ndarray) -> None:
     def constant(images: tf.Tensor) -> tf.Tensor:
         # Leans on its pixels, but never as far as another label.
@@ -36,7 +40,8 @@ def test_what_cannot_be_calibrated_is_refused(classifier: Classifier, benign: np
         return tf.stack([5 + lean, lean], axis=1) * [[1.0, 0.5]]
 
     for name, one, images, cost, message in (
-        ("jsma", classifier, benign[:5], 100, "which has no step"),
+        ("dba", classifier, benign[:5], 100, "which has no step"),
+        ("bim", classifier, benign[:5], 50.5, "a whole median cost of at least 10, got 50.5"),
         ("bin", classifier, benign[:5], 100, "expected an attack out of"),
         ("bim", classifier, benign[:0], 100, "at least one benign image"),
         ("bim", classifier, benign[:5], 9, "at least 10, got 9"),

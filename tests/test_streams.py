@@ -9,6 +9,7 @@ import tensorflow as tf
 from a2d_tf import A2D, Classifier, InvalidInputError, attack_costs, detectors
 from a2d_tf.attacks import BIM, JSMA
 from a2d_tf.files import npz_rows
+from a2d_tf.streams import gathered
 
 ATTACKS = {
     "bim": BIM(eps=0.3, step=0.004, max_iterations=60),
@@ -94,6 +95,7 @@ def test_unfit_datasets_are_refused(classifier: Classifier, benign: np.ndarray) 
             attack_costs(classifier, dataset, ATTACKS)
     with pytest.raises(InvalidInputError, match="batch size"):
         attack_costs(classifier, single, ATTACKS, batch_size=0)
+    assert gathered(classifier, single.take(0)).shape == (0, 8, 8, 1)
     empty = attack_costs(classifier, single.take(0), ATTACKS)
     assert empty.costs.shape == (0, 2) and empty.labels.shape == (0,)
 

@@ -44,9 +44,13 @@ def mixed(classifier: Classifier, benign: np.ndarray) -> np.ndarray:
     return np.concatenate([benign[300:360], crafted.adversarial[crafted.success][:60]])
 
 
-@pytest.mark.parametrize("kind", sorted(detectors.REGISTRY))
+FALLING = [name for name, kind in detectors.REGISTRY.items() if kind.falls_with_cost]
+
+
 @pytest.mark.parametrize("attacks", [COUNTED, SEARCHED], ids=["counted", "searched"])
-@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+@pytest.mark.parametrize("kind, several", [
+    *((kind, False) for kind in sorted(detectors.REGISTRY)), *((kind, True) for kind in FALLING),
+])
 def test_verdicts_are_those_of_the_full_costs(
     kind: str, attacks: dict[str, BIM], several: bool, classifier: Classifier,
     benign: np.ndarray, mixed: np.ndarray,
@@ -60,6 +64,31 @@ def test_verdicts_are_those_of_the_full_costs(
     full = a2d.predict(mixed).is_adversarial
     assert 0.2 < full.mean() < 0.8
     np.testing.assert_array_equal(a2d.is_adversarial(mixed), full)
+    heard: list[int] = []
+    a2d.on_finished = heard.append
+    alone = [a2d.is_adversarial(image[None])[0] for image in mixed[::4]]
+    np.testing.assert_array_equal(alone, full[::4])
+    assert sum(heard) == len(alone) * len(chosen)
+
+
+def test_others_wait_for_all_costs(
+    classifier: Classifier, benign: np.ndarray, mixed: np.ndarray
+) -> None:
+    crafted = THREAT.run(classifier, benign[:60])
+    a2d = A2D(classifier, COUNTED, detectors.KNN())
+    a2d.fit(benign[:60], crafted.adversarial[crafted.success])
+    np.testing.assert_array_equal(a2d.is_adversarial(mixed), a2d.predict(mixed).is_adversarial)
+
+
+def test_more_images_than_are_held_at_once(
+    classifier: Classifier, benign: np.ndarray, mixed: np.ndarray
+) -> None:
+    a2d = A2D(classifier, COUNTED, detectors.ZScore(), batch_size=4).fit(benign[:60])
+    full = a2d.predict(mixed).is_adversarial
+    assert len(mixed) > 3 * 32
+    np.testing.assert_array_equal(a2d.is_adversarial(mixed), full)
+    stream = tf.data.Dataset.from_tensor_slices(mixed)
+    np.testing.assert_array_equal(a2d.is_adversarial(stream), full)
 
 
 @pytest.mark.parametrize("votes", [1, 2, 3])

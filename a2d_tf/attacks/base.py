@@ -28,6 +28,7 @@ class Attack(abc.ABC):
     # What the attack can do and what it needs.
     takes_targets: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = True
+    stops_early: ClassVar[bool] = True
     max_iterations: int
 
     def __post_init__(self) -> None:
@@ -85,11 +86,17 @@ class Attack(abc.ABC):
           The adversarial images, costs and successes, in the order of `images`.
 
         Raises:
-          InvalidInputError: images, labels or targets that do not fit.
+          InvalidInputError: images, labels, targets or bounds on the cost that do not fit.
           UnsuitableClassifierError: the classifier fails its preflight.
         """
-        if batch_size < 1:
-            raise InvalidInputError(f"expected a batch size of at least 1, got {batch_size}")
+        run = self.begin(
+            classifier, seed=seed, batch_size=batch_size, keep_images=True, on_finished=on_finished
+        )
+        if not (self.stops_early or min_cost is max_cost is None):
+            raise InvalidInputError(
+                f"expected no bounds on the cost of {type(self).__name__}, which does not stop at "
+                "the first success, got some; leave them out"
+            )
         checked = classifier.check(images)
         told = {
             "labels": _check_labels(labels, len(checked), "labels"),
@@ -98,9 +105,6 @@ class Attack(abc.ABC):
             "max_cost": _check_cost(max_cost, self.max_iterations, len(checked), "max_cost"),
         }
         classifier.preflight(checked, gradients=self.needs_gradients)
-        run = self.begin(
-            classifier, seed=seed, batch_size=batch_size, keep_images=True, on_finished=on_finished
-        )
         for start in range(0, len(checked), batch_size):
             part = slice(start, start + batch_size)
             run.feed(
@@ -164,4 +168,7 @@ def _check_cost(cost: ArrayLike | None, default: int, count: int, what: str) -> 
             f"expected an integer {what}, one for all or one for each of {count} images, got "
             f"{array.dtype} of shape {list(array.shape)}"
         )
-    return np.broadcast_to(array, (count,)).astype(np.int32)
+    if array.min(initial=0) < NO_COST:
+        raise InvalidInputError(f"expected a {what} >= {NO_COST}, got {array.min()}")
+    small = np.minimum(array, np.iinfo(np.int32).max)
+    return np.broadcast_to(small, (count,)).astype(np.int32)

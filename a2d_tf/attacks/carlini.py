@@ -38,6 +38,7 @@ class CarliniWagner(Attack):
 
     name: ClassVar[str] = "cw"
     takes_targets: ClassVar[bool] = True
+    stops_early: ClassVar[bool] = False
     confidence: float = 0.0
     initial_const: float = 1e-3
     step: float = 0.01

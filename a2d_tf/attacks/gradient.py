@@ -80,8 +80,8 @@ class BIM(GradientAttack):
       step: length of one step, likewise.
       max_iterations: steps at most.
       search: whether to find the number of steps in long strides (`attacks.search`) instead of
-        counting each; some 20 to 50 times fewer gradients, and costs that are a little higher
-        but rank inputs alike.
+        counting each; tens of times fewer gradients, and costs that are a little higher but
+        rank inputs alike.
     """
 
     name: ClassVar[str] = "bim"

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks.loop import OUTCOME, Examples, State, Steppable, any_count, rows, run_segment
 from a2d_tf.classifier import Classifier, Images
+from a2d_tf.errors import InvalidInputError
 
 OnFinished = Callable[[int], None]
 # The loop returns to Python this often: for progress and for Ctrl-C.
@@ -23,7 +24,8 @@ class AttackResult(NamedTuple):
       adversarial: f32[N,H,W,C], the image at which the attack stopped; none where they were not
         kept.
       cost: i32[N], the zero-based index of the iteration at which it stopped (one-based for
-        DBA, as published); equal to `max_iterations` where it never succeeded.
+        DBA, as published); equal to `max_iterations`, or the lower `max_cost` that was asked
+        for, where it did not succeed before.
       success: bool[N].
       queries: i32[N], how often the classifier was asked.
       gradients: i32[N], how many of these queries were asked for a gradient too.
@@ -47,6 +49,9 @@ class Run:
       batch_size: examples under attack at once.
       keep_images: whether the result holds the adversarial images, all of them.
       on_finished: called with the number of examples that finished since the last call.
+
+    Raises:
+      InvalidInputError: a batch size below 1, or a seed that is no u32.
     """
 
     def __init__(
@@ -60,6 +65,10 @@ class Run:
         keep_images: bool = False,
         on_finished: OnFinished | None = None,
     ):
+        if batch_size < 1:
+            raise InvalidInputError(f"expected a batch size of at least 1, got {batch_size}")
+        if not 0 <= seed < 2**32:
+            raise InvalidInputError(f"expected a seed from 0 to 2**32 - 1, got {seed}")
         self._attack = attack
         self._classifier = classifier
         self._max_iterations = max_iterations

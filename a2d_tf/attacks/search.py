@@ -3,8 +3,9 @@
 The iterations of an attack with small steps tell how far it has to walk. A search walks the same
 way in long strides: as long as the boundary is far, by a share of the distance at which the
 margin would be spent were the logits linear, with a fresh gradient at every point that keeps its
-label; when it is near, by the secant rule on the margin along the last direction, for which
-forward passes suffice. The cost is the distance in unit steps, as the iterations would count it.
+label; when it is near or was crossed, by the secant rule on the margin along the last direction,
+for which forward passes suffice. The cost is the distance in unit steps, as the iterations would
+count it.
 """
 
 from typing import NamedTuple, Protocol
@@ -19,7 +20,7 @@ from a2d_tf.classifier import Classifier
 SHARE = 1 / 4
 MAX_STRIDE = 64
 # The boundary is near when it is expected within NEAR units, or within SHARE of the way walked:
-# then a stale direction makes no difference that matters.
+# then the last direction is kept, unless half of the margin is left where none was expected.
 NEAR = 3
 NEVER = 1e6  # units to a boundary that is not in sight
 
@@ -123,11 +124,14 @@ def _planned(state: State, max_iterations: int) -> State:
     between = kept + _whole(share * tf.cast(lost - kept, tf.float32) + 0.5)
     between = tf.clip_by_value(between, kept + 1, tf.maximum(lost - 1, kept + 1))
 
+    astray = (lost == 0) & (kept > 0) & (margin > state["margin"] / 2)
+    onwards = tf.where(astray, kept, onwards)  # once more, for its gradient
+
     trial = tf.where(lost > 0, between, tf.where(near, onwards, stride))
     trial = tf.minimum(trial, max_iterations - state["walked"])
     # A point at which the search will end either way needs no gradient.
     goes_on = state["walked"] + trial < state["max_cost"]
-    return state | {"trial": trial, "fresh": (lost == 0) & ~near & goes_on}
+    return state | {"trial": trial, "fresh": (lost == 0) & (~near | astray) & goes_on}
 
 
 def _judgement(state: State, stuck: tf.Tensor) -> State:
@@ -135,7 +139,7 @@ def _judgement(state: State, stuck: tf.Tensor) -> State:
     at_least = state["walked"] + state["kept"]
     at_most = state["walked"] + state["lost"] - 1
     settled = at_most <= tf.maximum(at_least, state["min_cost"])
-    success = (state["lost"] > 0) & settled
+    success = (state["lost"] > 0) & settled & (at_most < state["max_cost"])
     return {
         "images": tf.where(per_image(success), state["crossed"], state["images"]),
         "cost": tf.where(success, at_most, state["max_cost"]),

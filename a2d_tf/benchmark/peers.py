@@ -1,7 +1,8 @@
 """Foolbox 3 and ART on the same classifier and images; needs the extra `peers`."""
 
+import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,22 @@ class PeerTime(NamedTuple):
     seconds: float
 
 
+def has_peers(attack: Attack) -> bool:
+    """Whether the peers have the attack: `BIM`, step by step."""
+    return type(attack) is BIM and not attack.search
+
+
+def check_peers(shared: Sequence[str]) -> None:
+    """Raises InvalidInputError unless there is an attack to share, and the peers are installed."""
+    if not shared:
+        raise InvalidInputError("expected --attacks with bim for --peers, got none; add it")
+    if missing := [name for name in ("foolbox", "art") if importlib.util.find_spec(name) is None]:
+        raise InvalidInputError(
+            f"expected Foolbox and ART to be installed for --peers, got no {', '.join(missing)}; "
+            "pip install -e '.[peers]'"
+        )
+
+
 def time_peers(
     classifier: Classifier, attack: Attack, images: Images, batch_size: int
 ) -> list[PeerTime]:
@@ -36,30 +53,19 @@ def time_peers(
 
     Args:
       classifier: the classifier under attack.
-      attack: a `BIM`; the peers take every step for every image.
+      attack: one that `has_peers`; they take every step for every image.
       images: f32[N,H,W,C], checked, N >= 1.
       batch_size: images at once.
 
-    Raises:
-      InvalidInputError: the peers are not installed, or have no attack of that kind.
     """
-    if type(attack) is not BIM:
-        raise InvalidInputError(
-            f"expected the attack bim to time peers with, got {attack.name}; leave --peers out"
-        )
     labels = classifier.predict(images, batch_size)
     compiled = tf.function(classifier.__call__, autograph=False, reduce_retracing=True)
     times = []
     for model, how in ((classifier, "eager"), (compiled, "tf.function")):
         for name, prepare in (("foolbox", _foolbox), ("art", _art)):
-            try:
-                perform = prepare(model, classifier, attack, images, batch_size)
-            except ImportError as error:
-                raise InvalidInputError(
-                    "expected Foolbox and ART to be installed for --peers, got "
-                    f"{error}; pip install -e '.[peers]'"
-                ) from error
-            perform(images[:batch_size], labels[:batch_size])
+            perform = prepare(model, classifier, attack, images, batch_size)
+            for count in (batch_size, len(images) % batch_size or batch_size):
+                perform(images[:count], labels[:count])  # traces for batches of this size
             start = time.perf_counter()
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
@@ -69,7 +75,7 @@ def time_peers(
 
 
 def _foolbox(
-    model: Any, classifier: Classifier, attack: BIM, images: Images, batch_size: int
+    model: Any, classifier: Classifier, attack: Any, images: Images, batch_size: int
 ) -> Perform:
     import foolbox
 
@@ -84,7 +90,7 @@ def _foolbox(
 
 
 def _art(
-    model: Any, classifier: Classifier, attack: BIM, images: Images, batch_size: int
+    model: Any, classifier: Classifier, attack: Any, images: Images, batch_size: int
 ) -> Perform:
     from art.attacks.evasion import BasicIterativeMethod
     from art.estimators.classification import TensorFlowV2Classifier

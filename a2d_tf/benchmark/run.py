@@ -10,7 +10,7 @@ import tensorflow as tf
 from a2d_tf import detectors
 from a2d_tf.attacks import BIM, Attack
 from a2d_tf.attacks.running import OnFinished
-from a2d_tf.benchmark.peers import time_peers
+from a2d_tf.benchmark.peers import check_peers, has_peers, time_peers
 from a2d_tf.benchmark.timing import measure, time_verdicts
 from a2d_tf.classifier import Classifier, Images
 from a2d_tf.pipeline import A2D
@@ -38,14 +38,20 @@ def run(
       attacks: the cost attacks, by name.
       images: f32[N,H,W,C] with N >= 1, or a dataset of them.
       batch_sizes: of images at once; every attack is measured with each.
-      peers: whether to time Foolbox and ART on `BIM`s too, with the first batch size.
+      peers: whether to time Foolbox and ART on `BIM` too, with the largest batch size.
       benign: other benign images, f32[M,H,W,C]; those of `images` are then judged one by one by
         detectors that are fitted on these, for each attack.
       on_finished: called with 1 for every attack and batch size.
 
     Returns:
       Lists of figures by name: `measurements`, `peers`, `verdicts` and `devices`.
+
+    Raises:
+      InvalidInputError: unfit images, or peers that have none of the attacks or are missing.
     """
+    shared = [name for name, attack in attacks.items() if peers and has_peers(attack)]
+    if peers:
+        check_peers(shared)
     report: Report = {"measurements": [], "peers": [], "verdicts": []}
     for name, attack in attacks.items():
         for size in batch_sizes:
@@ -53,8 +59,8 @@ def run(
             report["measurements"].append({"attack": name} | measured.summary())
             if on_finished:
                 on_finished(1)
-        if peers and isinstance(attack, BIM):
-            report["peers"] += _peers(classifier, attack, images, batch_sizes[0])
+        if name in shared:
+            report["peers"] += _peers(classifier, attack, images, max(batch_sizes))
         if benign is not None:
             report["verdicts"].append(
                 {"attack": name} | _verdicts(classifier, attack, images, benign)
@@ -73,7 +79,7 @@ def tables(report: Report) -> Iterator[Grid]:
             "attack": "attack", "batch_size": "batch", "images": "images",
             "seconds_per_image": "s per image", "iterations_per_second": "iterations/s",
             "queries": "queries", "gradients": "gradients", "peak_megabytes": "peak MB",
-            "ratio": "ratio to limit",
+            "ratio": "ratio to limit", "ratio_to_counting": "to counting's",
         },
         "peers": {
             "peer": "peer", "attack": "attack", "images": "images",
@@ -91,7 +97,7 @@ def tables(report: Report) -> Iterator[Grid]:
 
 
 def _peers(
-    classifier: Classifier, attack: BIM, images: ImageSource, batch_size: int
+    classifier: Classifier, attack: Attack, images: ImageSource, batch_size: int
 ) -> list[dict[str, Any]]:
     held = gathered(classifier, images)
     ours = measure(classifier, attack, held, batch_size).seconds

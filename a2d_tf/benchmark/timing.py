@@ -15,7 +15,8 @@ from a2d_tf.errors import InvalidInputError
 from a2d_tf.pipeline import A2D
 from a2d_tf.streams import ImageSource, batches
 
-# A batch of so many keeps the machine busy: its passes are the limit, whatever the attack's own.
+# A batch of so many keeps a processor busy; its passes, or those of a larger one that the attack
+# is given, are the limit.
 SATURATED = 128
 # Passes before the attack, after it, and after each batch of it: machines change their speed.
 PASSES, PASSES_BETWEEN = 5, 2
@@ -27,12 +28,13 @@ class Measurement(NamedTuple):
     Attributes:
       images: their number.
       batch_size: examples under attack at once.
-      iterations: the sum of their costs.
+      iterations: those that their costs count, and the last, successful ones.
       queries: how often the classifier was asked.
       gradients: how many of these queries were asked for a gradient too.
       seconds: wall time of the attack, tracing left out.
-      limit_seconds: what the passes alone take in full batches, by the median of passes made
-        before, during and after the attack.
+      limit_seconds: what the passes that were made take in full batches, by the median of
+        passes made before, during and after the attack.
+      counting_seconds: what a pass with its gradient for every iteration would take so.
       peak_megabytes: the most memory the process (on a GPU: the device) held meanwhile; None
         where the system does not tell.
     """
@@ -44,6 +46,7 @@ class Measurement(NamedTuple):
     gradients: int
     seconds: float
     limit_seconds: float
+    counting_seconds: float
     peak_megabytes: int | None
 
     @property
@@ -57,6 +60,7 @@ class Measurement(NamedTuple):
             "seconds_per_image": self.seconds / self.images,
             "iterations_per_second": self.iterations / self.seconds,
             "ratio": self.ratio,
+            "ratio_to_counting": self.seconds / self.counting_seconds,
         }
 
 
@@ -78,8 +82,9 @@ def measure(
     if sample is None:
         raise InvalidInputError("expected at least one image to measure with, got none")
     attack.run(classifier, sample[:2], batch_size=batch_size)  # traces the graph
-    forward = _Passes(sample, classifier.decide)
-    backward = _Passes(sample, _backward(classifier)) if attack.needs_gradients else None
+    full = max(batch_size, SATURATED)
+    forward = _Passes(sample, full, classifier.decide)
+    backward = _Passes(sample, full, _backward(classifier)) if attack.needs_gradients else None
     timers = [timer for timer in (forward, backward) if timer]
     for timer in timers:
         timer.repeat(PASSES)
@@ -101,8 +106,11 @@ def measure(
     limit = (queries - gradients) * forward.median()
     if backward:
         limit += gradients * backward.median()
+    iterations = int(result.cost.sum() + result.success.sum())
     return Measurement(
-        count, batch_size, int(result.cost.sum()), queries, gradients, seconds, limit, peak
+        images=count, batch_size=batch_size, iterations=iterations, queries=queries,
+        gradients=gradients, seconds=seconds, limit_seconds=limit,
+        counting_seconds=iterations * (backward or forward).median(), peak_megabytes=peak,
     )
 
 
@@ -137,8 +145,8 @@ def time_verdicts(bounded: A2D, full: A2D, images: Images) -> VerdictTimes:
 class _Passes:
     """Full batches through the network; images repeat if they do not fill one."""
 
-    def __init__(self, images: Images, function: Callable[[tf.Tensor], tf.Tensor]):
-        self._batch = tf.gather(images, tf.range(SATURATED) % len(images))
+    def __init__(self, images: Images, size: int, function: Callable[[tf.Tensor], tf.Tensor]):
+        self._batch = tf.gather(images, tf.range(size) % len(images))
         self._seconds: list[float] = []
         self._pass = tf.function(function, autograph=False)
         self._pass(self._batch)  # traces the graph
@@ -151,7 +159,7 @@ class _Passes:
 
     def median(self) -> float:
         """Seconds per example."""
-        return statistics.median(self._seconds) / SATURATED
+        return statistics.median(self._seconds) / len(self._batch)
 
 
 def _backward(classifier: Classifier) -> Callable[[tf.Tensor], tf.Tensor]:

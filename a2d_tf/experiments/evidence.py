@@ -1,5 +1,6 @@
 """What detectors are judged on: benign and adversarial images in splits, and their costs."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ class Evidence:
         return Effort(
             queries=int(counts["queries"].sum()),
             gradients=int(counts["gradients"].sum()),
-            seconds=self.store.seconds[_cost_stage(name, kind, split)],
+            seconds=float(counts["seconds"]),
         )
 
     def directions(self, kind: str, split: str) -> NDArray[np.float32]:
@@ -196,13 +197,15 @@ class Evidence:
         made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
 
         def make() -> Arrays:
+            start = time.perf_counter()
             table = self._counted(f"{name} cost of {kind} ({split})", name, images)
             return {
+                "seconds": np.array(time.perf_counter() - start),
                 "cost": table.costs[:, 0], "queries": table.queries[:, 0],
                 "gradients": table.gradients[:, 0],
             }
 
-        return self.store.arrays(_cost_stage(name, kind, split), made_from, make)
+        return self.store.arrays(f"cost/{name}/{kind}/{split}", made_from, make)
 
     def _first_costs(self, split: str, name: str) -> Arrays:
         """Costs by kind of the first inputs, all in one run: a few would leave its batch empty."""
@@ -237,10 +240,6 @@ class Evidence:
     def _origin(self, kind: str, split: str) -> dict[str, Any]:
         threat = None if kind == BENIGN else repr(self.threats[kind])
         return self.made_from | {"split": split, "threat": threat}
-
-
-def _cost_stage(name: str, kind: str, split: str) -> str:
-    return f"cost/{name}/{kind}/{split}"
 
 
 def _split(

@@ -1,4 +1,4 @@
-"""Search mode beside counting every iteration: the same inputs, in the same run."""
+"""Search mode beside counting every iteration, on the same inputs."""
 
 from typing import Any
 
@@ -16,7 +16,10 @@ ATTACKS = ("bim", "bim2")
 
 
 def run(request: Request) -> Outcome:
-    """What searching saves, and what it changes of the costs, for each dataset and seed."""
+    """What searching saves, and what it changes of the costs, for each dataset and seed.
+
+    Times are those of the stages, the tracing of the graphs included.
+    """
     results: dict[str, Any] = {}
     rows, panels = [], {}
     for dataset in request.datasets:

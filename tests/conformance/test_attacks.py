@@ -108,6 +108,14 @@ def test_unfit_arguments_are_refused(name: str) -> None:
     for bound in (0.5, [1]):
         with pytest.raises(InvalidInputError, match="an integer max_cost, one for all or"):
             attack.run(linear(), images, max_cost=bound)
+    with pytest.raises(InvalidInputError, match="a max_cost >= -1, got -5"):
+        attack.run(linear(), images, max_cost=-5)
+    with pytest.raises(InvalidInputError, match="a seed from 0"):
+        attack.run(linear(), images, seed=-1)
+    with pytest.raises(InvalidInputError, match="batch size"):
+        attack.begin(linear(), batch_size=0)
+    enough = np.iinfo(np.int64).max
+    assert attack.run(linear(), images, max_cost=enough).cost.tolist() == [GOLDENS[name][1]] * 2
     with pytest.raises(InvalidInputError, match="max_iterations > 0"):
         replace(attack, max_iterations=0)
 
