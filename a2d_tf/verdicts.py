@@ -70,7 +70,7 @@ def settle(
         verdicts[rows] = low == caps[column]
         is_open = (low < caps[column]) & (high > 0)
         rows, low, high = rows[is_open], low[is_open], high[is_open]
-        if on_finished:
+        if on_finished and len(rows) < len(images):
             on_finished(len(images) - len(rows))
         run = attacks[name].begin(classifier, batch_size=batch_size, on_finished=on_finished)
         for start in range(0, len(rows), batch_size):
