@@ -125,8 +125,8 @@ class Attack(abc.ABC):
     ) -> Run:
         """This attack on images that come one batch after the other; see `running.Run`."""
         return Run(
-            self, classifier, max_iterations=self.max_iterations, seed=seed,
-            batch_size=batch_size, keep_images=keep_images, on_finished=on_finished,
+            self, classifier, seed=seed, batch_size=batch_size, keep_images=keep_images,
+            on_finished=on_finished,
         )
 
     def _check_targets(

@@ -63,6 +63,10 @@ def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
 class Steppable(Protocol):
     """What the loop needs of an attack."""
 
+    @property
+    def max_iterations(self) -> int:
+        """The iterations after which an example counts as not attackable."""
+
     def start(self, examples: Examples) -> State:
         """Rows that have asked the classifier nothing yet."""
 

@@ -10,31 +10,27 @@ from a2d_tf.errors import pick
 
 _JSMA = JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=2000)
 
-_SEARCHABLE = {
+# The authors' released settings for attacks that serve as defence.
+PRESETS: dict[str, dict[str, Attack]] = {
     "mnist": {
         "bim": BIM(eps=0.3, step=0.0006, max_iterations=500),
         "bim2": BIM2(eps=0.1, step=0.0002, max_iterations=500),
+        "jsma": _JSMA,
+        "dba": DBA(mse_threshold=0.02, max_iterations=5000),
     },
     "cifar10": {
         "bim": BIM(eps=0.03, step=0.00006, max_iterations=500),
         "bim2": BIM2(eps=0.01, step=0.00002, max_iterations=500),
+        "jsma": _JSMA,
+        "dba": DBA(mse_threshold=5e-5, max_iterations=5000),
     },
 }
-_DBA = {
-    "mnist": DBA(mse_threshold=0.02, max_iterations=5000),
-    "cifar10": DBA(mse_threshold=5e-5, max_iterations=5000),
-}
-
-# The authors' released settings for attacks that serve as defence, and searches with the same.
-PRESETS: dict[str, dict[str, Attack]] = {
-    dataset: {
-        **counted,
-        "jsma": _JSMA,
-        "dba": _DBA[dataset],
-        **{f"{name}-search": replace(attack, search=True) for name, attack in counted.items()},
+# Searches with the same settings.
+for _attacks in PRESETS.values():
+    _attacks |= {
+        f"{name}-search": replace(attack, search=True)
+        for name, attack in _attacks.items() if isinstance(attack, BIM)
     }
-    for dataset, counted in _SEARCHABLE.items()
-}
 
 
 def preset(name: str, dataset: str) -> Attack:

@@ -44,7 +44,6 @@ class Run:
     Args:
       attack: hashable, since its graph is traced once for each classifier and kept there.
       classifier: asked inside the graph.
-      max_iterations: the attack's.
       seed: of its random numbers.
       batch_size: examples under attack at once.
       keep_images: whether the result holds the adversarial images, all of them.
@@ -59,7 +58,6 @@ class Run:
         attack: Steppable,
         classifier: Classifier,
         *,
-        max_iterations: int,
         seed: int = 0,
         batch_size: int = 128,
         keep_images: bool = False,
@@ -71,7 +69,6 @@ class Run:
             raise InvalidInputError(f"expected a seed from 0 to 2**32 - 1, got {seed}")
         self._attack = attack
         self._classifier = classifier
-        self._max_iterations = max_iterations
         self._seed = seed
         self._batch_size = tf.constant(batch_size)
         self._keep_images = keep_images
@@ -98,14 +95,14 @@ class Run:
           min_cost, max_cost: i32[n] or one for all, likewise; None for the attack's maximum.
           last: whether no others will follow.
         """
-        cap = self._max_iterations if max_cost is None else max_cost
+        cap = self._attack.max_iterations if max_cost is None else max_cost
         examples = Examples(
             images=tf.constant(images),
             labels=_each(labels, len(images)),
             targets=_each(targets, len(images)),
             seeds=_each(self._seed, len(images), np.uint32),
             min_cost=_each(min_cost, len(images)),
-            max_cost=_each(np.minimum(cap, self._max_iterations), len(images)),
+            max_cost=_each(np.minimum(cap, self._attack.max_iterations), len(images)),
         )
         segment = self._segment(examples)
         if self._state is None:
