@@ -138,6 +138,21 @@ class Classifier:
         classifier._black_box = ask
         return classifier
 
+    @property
+    def is_black_box(self) -> bool:
+        """Whether it is a Python function, which no graph can hold."""
+        return self._black_box is not None
+
+    def gives_labels_alone(self, images: tf.Tensor) -> bool:
+        """Whether its answer to images f32[N,H,W,C] is labels, not an output per class."""
+        return answers.are_labels(self._outputs(images))
+
+    def trackable(self) -> Any:
+        """What TensorFlow must save along with a graph that asks this classifier."""
+        if isinstance(self.model, keras.Model):
+            return [variable.value for variable in self.model.variables]
+        return self.model
+
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Logits f32[N,K] of images f32[N,H,W,C], differentiable.
 

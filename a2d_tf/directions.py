@@ -62,7 +62,8 @@ def direction_costs(
     if key not in classifier.graphs:
         signature = tf.TensorSpec((None, *checked.shape[1:]), tf.float32)
         classifier.graphs[key] = tf.function(
-            lambda batch: _costs(classifier, batch), input_signature=[signature], autograph=False
+            lambda batch: costs_in_graph(classifier, batch),
+            input_signature=[signature], autograph=False,
         )
     rows = []
     for start in range(0, len(checked), batch_size):
@@ -72,7 +73,8 @@ def direction_costs(
     return np.concatenate(rows)
 
 
-def _costs(classifier: Classifier, images: tf.Tensor) -> tf.Tensor:
+def costs_in_graph(classifier: Classifier, images: tf.Tensor) -> tf.Tensor:
+    """`direction_costs` of images f32[n,H,W,C] with n >= 1."""
     logits = classifier(images)
     classes = tf.shape(logits)[1]
     label = tf.argmax(logits, axis=1, output_type=tf.int32)

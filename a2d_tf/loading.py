@@ -54,17 +54,26 @@ def _saved_model(path: Path) -> tuple[Outputs, InputShape | None]:
     name, spec = next(iter(inputs.items()))
     output = next(iter(signature.structured_outputs))
 
-    def outputs(images: tf.Tensor) -> tf.Tensor:
-        # Through `loaded`, which holds the variables; a signature alone lets them go.
-        serve = loaded.signatures["serving_default"]
-        return serve(**{name: tf.cast(images, spec.dtype)})[output]
-
     if spec.shape.rank not in (None, 4):
         raise InvalidInputError(
             f"expected a SavedModel with an image input [N, H, W, C], got shape {spec.shape}; "
             "export it so that it takes images"
         )
-    return outputs, tuple(spec.shape[1:]) if spec.shape.rank else None
+    shape = tuple(spec.shape[1:]) if spec.shape.rank else None
+    return _Served(loaded, name, spec.dtype, output), shape
+
+
+class _Served(tf.Module):  # type: ignore[misc]
+    """A SavedModel's signature as a function of images."""
+
+    def __init__(self, loaded: Any, name: str, dtype: tf.DType, output: str):
+        super().__init__()
+        self.loaded = loaded  # holds the variables; a signature alone lets them go
+        self.name_of_input, self.dtype, self.name_of_output = name, dtype, output
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        serve = self.loaded.signatures["serving_default"]
+        return serve(**{self.name_of_input: tf.cast(images, self.dtype)})[self.name_of_output]
 
 
 def keras_input_shape(model: keras.Model) -> InputShape | None:

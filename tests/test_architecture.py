@@ -20,7 +20,7 @@ LAYERS = [
     ["detectors"],
     ["saving", "verdicts"],
     ["pipeline"],
-    ["benchmark"],
+    ["benchmark", "export"],
     ["experiments"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -8,6 +8,7 @@ batch x slowest. Rows never see one another, so neither batch nor order changes 
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import tensorflow as tf
@@ -85,6 +86,7 @@ def run_segment(
     batch_size: tf.Tensor,
     last: tf.Tensor,
     steps: int,
+    outcome: Sequence[str] = OUTCOME,
 ) -> tuple[State, tf.Tensor, State]:
     """Up to `steps` queries of a full batch, inside a graph.
 
@@ -97,6 +99,7 @@ def run_segment(
       last: bool, whether no others will follow; if some will, a batch that is no longer full
         waits for them.
       steps: queries of a row at most.
+      outcome: what is kept of a row that has finished.
 
     Returns:
       The rows still under way, the new position, and the rows that finished.
@@ -122,7 +125,7 @@ def run_segment(
         staying = tf.where(~state["finished"])[:, 0]
         left = {
             name: tf.concat([finished[name], tf.gather(state[name], leaving)], 0)
-            for name in OUTCOME
+            for name in outcome
         }
         return {name: tf.gather(value, staying) for name, value in state.items()}, left
 
@@ -148,7 +151,7 @@ def run_segment(
         )
         return step + 1, state, position, finished
 
-    finished = {name: state[name][:0] for name in OUTCOME}
+    finished = {name: state[name][:0] for name in outcome}
     variables = (tf.constant(0), state, position, finished)
     _, state, position, finished = tf.while_loop(
         proceed,

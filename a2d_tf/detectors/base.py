@@ -1,9 +1,10 @@
 """What every cost detector is. Cost detectors see costs, never images or attacks."""
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,17 @@ from a2d_tf.errors import InvalidInputError, NotFittedError
 MIN_INPUTS = 10
 Costs = NDArray[np.float64]
 Self = TypeVar("Self", bound="CostDetector")
+
+
+class Calibration(NamedTuple):
+    """The false-positive rate that a threshold was set for, and by how many benign inputs."""
+
+    fpr: float
+    images: int
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As part of what a detector learned."""
+        return {"calibration": np.array(self, np.float64)}
 
 
 @dataclass(kw_only=True)
@@ -110,7 +122,9 @@ class CostDetector(abc.ABC):
           NotFittedError: before `fit`.
           InvalidInputError: too few benign inputs for that rate.
         """
-        self.threshold = threshold_at(self.score(benign_costs), fpr)
+        scores = self.score(benign_costs)
+        self.threshold = threshold_at(scores, fpr)
+        self._fitted |= Calibration(fpr, len(scores)).arrays()
         return self
 
     def predict(self, costs: ArrayLike) -> NDArray[np.bool_]:
@@ -129,6 +143,24 @@ class CostDetector(abc.ABC):
         files.save_npz(
             path, detector=self.name, threshold=self.threshold, **settings, **learned
         )
+
+    @property
+    def learned(self) -> Mapping[str, NDArray[Any]]:
+        """What the fit found, as named arrays.
+
+        Raises:
+          NotFittedError: before `fit`.
+        """
+        self.require_fit()
+        return self._fitted
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the threshold was set for; None for one that the fit set by default."""
+        if "calibration" not in self._fitted:
+            return None
+        fpr, images = self._fitted["calibration"]
+        return Calibration(float(fpr), int(images))
 
     def require_fit(self) -> None:
         """Raises NotFittedError before `fit`."""

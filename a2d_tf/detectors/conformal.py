@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.calibration import check_count, threshold_at
-from a2d_tf.detectors.base import CostDetector, Costs
+from a2d_tf.detectors.base import Calibration, CostDetector, Costs
 from a2d_tf.errors import InvalidInputError
 
 
@@ -52,7 +52,11 @@ class Conformal(CostDetector):
         benign = np.random.default_rng(zlib.crc32(benign.tobytes())).permutation(benign)
         table = benign[::2]
         scores = _combined(table, benign[1::2]).astype(np.float32)
-        return {"benign": table, "threshold": threshold_at(scores, self.fpr)}
+        return {
+            "benign": table,
+            "threshold": threshold_at(scores, self.fpr),
+            **Calibration(self.fpr, len(scores)).arrays(),
+        }
 
     def _score(self, costs: Costs) -> Costs:
         return _combined(self._fitted["benign"], costs)
@@ -66,8 +70,12 @@ def _combined(table: Costs, costs: Costs) -> Costs:
 
 
 def _p_value(benign: Costs, costs: Costs) -> Costs:
-    """Interpolated between benign costs, so that even those below all of them differ."""
+    p_values: Costs = np.interp(costs, *steps_of(benign))
+    return p_values
+
+
+def steps_of(benign: Costs) -> tuple[Costs, Costs]:
+    """Costs and their p-values, to be interpolated: even those below all benign costs differ."""
     values, counts = np.unique(benign, return_counts=True)
     as_low = (1 + np.cumsum(counts)) / (1 + len(benign))
-    p_values: Costs = np.interp(costs, [-1, *values], [0, *as_low])
-    return p_values
+    return np.array([-1, *values]), np.array([0, *as_low])

@@ -1,7 +1,7 @@
 """A decision tree and a random forest on costs (paper, section C)."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -106,3 +106,12 @@ def _below(roots: NDArray[np.intp], children: list[NDArray[np.intp]]) -> NDArray
         np.where(child == LEAF, LEAF, child + root)
         for root, child in zip(roots, children, strict=True)
     ])
+
+
+def depth(nodes: Mapping[str, NDArray[Any]]) -> int:
+    """The splits on the longest way from a root to a leaf."""
+    level, count = nodes["roots"], 0
+    while len(level := level[nodes["left"][level] != LEAF]):
+        level = np.concatenate([nodes["left"][level], nodes["right"][level]])
+        count += 1
+    return count

@@ -1,0 +1,189 @@
+"""Images to verdicts in one TensorFlow graph: classifier, attack loops and detector."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf import verdicts
+from a2d_tf.attacks import Attack
+from a2d_tf.attacks.loop import Examples, rows, run_segment
+from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.directions import costs_in_graph
+from a2d_tf.export.scores import scorer
+from a2d_tf.pipeline import A2D
+
+BATCH_SIZE = 128  # examples under attack at once; bounds the memory
+NO_COST = -1
+
+
+class Graph:
+    """The functions that an exported detector serves.
+
+    Args:
+      a2d: fitted.
+      shape: (H, W, C) of the images.
+
+    Raises:
+      InvalidInputError: a detector that no score is known for.
+    """
+
+    def __init__(self, a2d: A2D, shape: tuple[int | None, ...]):
+        self._a2d = a2d
+        self._classifier: Classifier = a2d.classifier
+        self._attacks: Mapping[str, Attack] = a2d.attacks
+        self._score = scorer(a2d.detector)
+        self._threshold = np.float32(a2d.detector.threshold)
+        self._caps = [attack.max_iterations for attack in a2d.attacks.values()]
+        sample = tf.zeros((1, *(size or 1 for size in shape)))
+        self._labels_only = self._classifier.gives_labels_alone(sample)
+        self._classes = 0 if self._labels_only else int(self._classifier(sample).shape[1])
+
+    def judge(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What `A2D.predict` says of images f32[N,H,W,C], N >= 0, and the class probabilities."""
+        label, answer = self._classified(images)
+        costs = tf.stack([
+            self._cost(attack, images, label, NO_COST, attack.max_iterations)
+            for attack in self._attacks.values()
+        ], axis=1)
+        seen = tf.cast(costs, tf.float64)
+        if self._a2d.directions:
+            seen = tf.concat([seen, self._directions(images)], axis=1)
+        score = tf.cast(self._score(seen), tf.float32)
+        return {
+            "is_adversarial": score > self._threshold,
+            "score": score,
+            "costs": costs,
+            "label": tf.cast(label, tf.int64),
+        } | answer
+
+    def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The verdicts alone; attacks stop once these are settled (see `verdicts`)."""
+        if self._a2d.directions or not verdicts.can_settle(self._a2d.detector, self._attacks):
+            return {"is_adversarial": self.judge(images)["is_adversarial"]}
+        label, _ = self._classified(images)
+        names = list(self._attacks)
+        count = tf.shape(images)[0]
+        costs = tf.zeros((count, len(names)), tf.float64)
+        settled = tf.zeros(count, tf.bool)
+        undecided = tf.range(count)
+        for place, name in enumerate(self._a2d.order):
+            column = names.index(name)
+            later = [names.index(other) for other in self._a2d.order[place + 1:]]
+            low, high = self._range(tf.gather(costs, undecided), column, later)
+            settled = tf.tensor_scatter_nd_update(
+                settled, undecided[:, None], low == self._caps[column]
+            )
+            is_open = (low < self._caps[column]) & (high > 0)
+            undecided, low, high = (
+                tf.boolean_mask(values, is_open) for values in (undecided, low, high)
+            )
+            found = self._cost(
+                self._attacks[name], tf.gather(images, undecided), tf.gather(label, undecided),
+                low, high,
+            )
+            places = tf.stack([undecided, tf.fill(tf.shape(undecided), column)], axis=1)
+            costs = tf.tensor_scatter_nd_update(costs, places, tf.cast(found, tf.float64))
+        last = self._flags(tf.gather(costs, undecided))
+        return {
+            "is_adversarial": tf.tensor_scatter_nd_update(settled, undecided[:, None], last)
+        }
+
+    def _classified(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Labels i32[N], and probabilities f32[N,K] of a classifier that has any."""
+        if self._labels_only:
+            return _unless_empty(
+                images, self._classifier.decide, tf.TensorSpec((None,), tf.int32)
+            ), {}
+        logits = _unless_empty(
+            images, self._classifier, tf.TensorSpec((None, self._classes), tf.float32)
+        )
+        label = tf.argmax(logits, axis=1, output_type=tf.int32)
+        return label, {"probabilities": tf.nn.softmax(logits)}
+
+    def _cost(
+        self, attack: Attack, images: tf.Tensor, label: tf.Tensor,
+        low: tf.Tensor | int, high: tf.Tensor | int,
+    ) -> tf.Tensor:
+        """Costs i32[n], told apart between `low` and `high`."""
+        each = tf.zeros_like(label)
+        examples = Examples(
+            images=images, labels=label, targets=each - 1, seeds=tf.cast(each, tf.uint32),
+            min_cost=each + low, max_cost=tf.minimum(each + high, attack.max_iterations),
+        )
+        _, _, finished = run_segment(
+            attack, self._classifier, rows(attack, examples, 0, 0), tf.constant(0), examples,
+            offset=tf.constant(0), batch_size=tf.constant(BATCH_SIZE), last=tf.constant(True),
+            steps=np.iinfo(np.int32).max, outcome=("index", "cost"),
+        )
+        return tf.scatter_nd(finished["index"][:, None], finished["cost"], tf.shape(label))
+
+    def _directions(self, images: tf.Tensor) -> tf.Tensor:
+        width = 2 * (self._classes - 1) + 2 * self._classes
+        costs = _unless_empty(
+            images, lambda some: costs_in_graph(self._classifier, some),
+            tf.TensorSpec((None, width), tf.float32),
+        )
+        return tf.cast(costs, tf.float64)
+
+    def _flags(self, costs: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self._score(costs), tf.float32) > self._threshold
+
+    def _range(
+        self, costs: tf.Tensor, column: int, later: Sequence[int]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`verdicts.undecided` in the graph."""
+        if len(self._caps) == 1:  # the same for all: there is nothing else to know
+            known = verdicts.undecided(
+                self._a2d.detector, np.zeros((1, 1)), 0, np.array(self._caps), []
+            )
+            each = tf.zeros(tf.shape(costs)[0], tf.int32)
+            return each + known.min_cost[0], each + known.max_cost[0]
+
+        def flags(cost: tf.Tensor, others: Sequence[int]) -> tf.Tensor:
+            columns = tf.unstack(costs, axis=1)
+            columns[column] = tf.cast(cost, tf.float64)
+            for other, value in zip(later, others, strict=True):
+                columns[other] = tf.zeros_like(columns[other]) + value
+            return self._flags(tf.stack(columns, axis=1))
+
+        cap, rows_ = self._caps[column], tf.shape(costs)[0]
+        certain = _last(lambda cost: flags(cost, [self._caps[i] for i in later]), cap, rows_)
+        possible = _last(lambda cost: flags(cost, [0] * len(later)), cap, rows_)
+        return certain, possible + 1
+
+
+def as_pixels(images: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """Bytes [N,H,W,C] as pixels within bounds, as `image_files` scales them."""
+    unit = tf.cast(images, tf.float32) / np.float32(255)
+    if bounds == Bounds():
+        return unit
+    return tf.clip_by_value(bounds.lower + unit * np.float32(bounds.range), *bounds)
+
+
+def _unless_empty(
+    images: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor], result: tf.TensorSpec
+) -> tf.Tensor:
+    """The function of images; nothing for none, since a reloaded convolution fails on them."""
+    values = tf.cond(
+        tf.shape(images)[0] > 0,
+        lambda: function(images),
+        lambda: tf.zeros((0, *result.shape[1:]), result.dtype),
+    )
+    return tf.ensure_shape(values, result.shape)
+
+
+def _last(holds: Callable[[tf.Tensor], tf.Tensor], cap: int, count: tf.Tensor) -> tf.Tensor:
+    """The largest cost i32[n] from 0 to `cap` of which something holds, -1 if of none.
+
+    It is found by bisection: what holds of a cost holds of every smaller one.
+    """
+    low, high = tf.fill([count], -1), tf.fill([count], cap + 1)
+    for _ in range((cap + 1).bit_length()):
+        middle = (low + high) // 2
+        between = middle > low
+        does = holds(tf.maximum(middle, 0))
+        low, high = (
+            tf.where(between & does, middle, low), tf.where(between & ~does, middle, high)
+        )
+    return low

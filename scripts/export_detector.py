@@ -1,0 +1,26 @@
+"""Writes a fitted detector as one SavedModel that any TensorFlow runtime serves.
+
+  python scripts/export_detector.py --detector=detector --out=served
+
+Signatures: serving_default (verdict, score, costs, label, probabilities) and classify (the verdict
+alone, sooner), of floats; serving_default_uint8 and classify_uint8, of bytes.
+"""
+
+import cli
+from absl import flags
+
+from a2d_tf import A2D
+from a2d_tf.export import export
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("detector", None, "Folder that fit_detector.py wrote.", required=True)
+flags.DEFINE_string("out", None, "The SavedModel folder to write.", required=True)
+
+
+def main() -> None:
+    export(A2D.load(FLAGS.detector), FLAGS.out)
+    print(f"{FLAGS.out}: a SavedModel; saved_model_cli show --all --dir {FLAGS.out}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
