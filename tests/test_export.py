@@ -1,0 +1,226 @@
+"""Detectors as SavedModels, served without this library."""
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError, detectors
+from a2d_tf.attacks import BIM, BIM2, DBA, JSMA
+from a2d_tf.export import export
+
+ATTACKS = {
+    "jsma": JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=40),
+    "bim": BIM(eps=0.3, step=0.003, max_iterations=90),
+    "bim2-search": BIM2(eps=0.3, step=0.001, max_iterations=300, search=True),
+}
+THREAT = BIM(eps=0.4, step=0.02, max_iterations=50)
+PROGRAM = """
+import sys
+sys.modules["a2d_tf"] = sys.modules["keras"] = None  # not to be had
+import numpy, tensorflow
+served = tensorflow.saved_model.load(sys.argv[1]).signatures["serving_default"]
+images = numpy.load(sys.argv[2])
+for count in (0, 1, 7, len(images)):
+    found = served(images=tensorflow.constant(images[:count]))
+    numpy.savez(f"{sys.argv[3]}/{count}.npz", **{k: v.numpy() for k, v in found.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def mixed(classifier: Classifier, benign: np.ndarray) -> np.ndarray:
+    crafted = THREAT.run(classifier, benign[200:240])
+    return np.concatenate([benign[240:280], crafted.adversarial[crafted.success]])
+
+
+def fitted(
+    classifier: Classifier, benign: np.ndarray, detector: detectors.CostDetector,
+    attacks: dict[str, Any] = ATTACKS, **settings: Any,
+) -> A2D:
+    a2d = A2D(classifier, attacks, detector, **settings)
+    crafted = THREAT.run(classifier, benign[:60])
+    learns = detector.learns_from_adversarial
+    a2d.fit(benign[:60], crafted.adversarial[crafted.success] if learns else None)
+    return a2d.calibrate(benign[60:120], 0.1)
+
+
+@pytest.fixture(scope="module")
+def a2d(classifier: Classifier, benign: np.ndarray) -> A2D:
+    return fitted(classifier, benign, detectors.ZScore())
+
+
+@pytest.fixture(scope="module")
+def served(a2d: A2D, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "first"
+    export(a2d, folder)
+    return folder.rename(folder.with_name("moved"))
+
+
+def assert_as_predicted(found: dict[str, np.ndarray], a2d: A2D, images: np.ndarray) -> None:
+    expected = a2d.predict(images)
+    np.testing.assert_array_equal(found["costs"], expected.costs)
+    np.testing.assert_array_equal(found["label"], expected.label)
+    np.testing.assert_allclose(found["score"], expected.score, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(found["is_adversarial"], expected.is_adversarial)
+    np.testing.assert_array_equal(found["probabilities"].argmax(axis=1), expected.label)
+    assert found["probabilities"].shape == (len(images), 10)
+
+
+def test_a_process_without_the_library_says_the_same(
+    served: Path, a2d: A2D, mixed: np.ndarray, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "images.npy", mixed)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, served, tmp_path / "images.npy", tmp_path],
+        capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for count in (0, 1, 7, len(mixed)):
+        with np.load(tmp_path / f"{count}.npz") as found:
+            assert_as_predicted(dict(found), a2d, mixed[:count])
+
+
+def test_saved_model_cli(served: Path, a2d: A2D, mixed: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", mixed[:7])
+    done = subprocess.run(
+        [Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", served, "--tag_set",
+         "serve", "--signature_def", "serving_default", "--inputs",
+         f"images={tmp_path / 'images.npy'}", "--outdir", tmp_path],
+        capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    names = ("costs", "label", "score", "is_adversarial", "probabilities")
+    found = {name: np.load(tmp_path / f"{name}.npy") for name in names}
+    assert_as_predicted(found, a2d, mixed[:7])
+
+
+@pytest.mark.parametrize("kind", sorted(detectors.REGISTRY))
+def test_every_detector_judges_as_it_does_here(
+    kind: str, classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
+) -> None:
+    a2d = fitted(classifier, benign, detectors.REGISTRY[kind](), {
+        name: ATTACKS[name] for name in ("jsma", "bim2-search")
+    }, directions=kind == "logistic")
+    export(a2d, tmp_path / "served")
+    signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
+    found = signatures["serving_default"](images=tf.constant(mixed))
+    assert_as_predicted({name: value.numpy() for name, value in found.items()}, a2d, mixed)
+    for count in (0, 1, len(mixed)):
+        verdicts = signatures["classify"](images=tf.constant(mixed[:count]))["is_adversarial"]
+        np.testing.assert_array_equal(verdicts, found["is_adversarial"][:count])
+
+
+def test_a_single_attack_is_bounded_by_its_threshold(
+    classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
+) -> None:
+    a2d = fitted(classifier, benign, detectors.KNN(), {"bim": ATTACKS["bim"]})
+    export(a2d, tmp_path / "served")
+    signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
+    verdicts = signatures["classify"](images=tf.constant(mixed))["is_adversarial"]
+    expected = a2d.predict(mixed).is_adversarial
+    assert 0 < expected.mean() < 1
+    np.testing.assert_array_equal(verdicts, expected)
+
+
+def test_bytes_and_padding(served: Path, a2d: A2D, mixed: np.ndarray) -> None:
+    signatures = tf.saved_model.load(str(served)).signatures
+    whole = np.round(255 * mixed[:20]).astype(np.uint8)
+    found = signatures["serving_default_uint8"](images=tf.constant(whole))
+    expected = a2d.predict(whole / np.float32(255))
+    np.testing.assert_array_equal(found["costs"], expected.costs)
+    few = signatures["classify_uint8"](images=tf.constant(whole))["is_adversarial"]
+    np.testing.assert_array_equal(few, expected.is_adversarial)
+    padded = np.concatenate([mixed[:5], np.zeros_like(mixed[:11])])
+    alone = signatures["serving_default"](images=tf.constant(mixed[:5]))
+    together = signatures["serving_default"](images=tf.constant(padded))
+    np.testing.assert_array_equal(together["costs"][:5], alone["costs"])
+    np.testing.assert_array_equal(together["is_adversarial"][:5], alone["is_adversarial"])
+
+
+def test_threads_and_batch_sizes_share_one_graph(
+    served: Path, a2d: A2D, mixed: np.ndarray
+) -> None:
+    judge = tf.saved_model.load(str(served)).signatures["serving_default"]
+    expected = a2d.predict(mixed)
+    starts = [(7 * i) % (len(mixed) - 9) for i in range(16)]
+
+    def ask(start: int) -> np.ndarray:
+        size = 1 + start % 9
+        found: np.ndarray = judge(images=tf.constant(mixed[start:start + size]))["costs"].numpy()
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        for start, costs in zip(starts, pool.map(ask, starts), strict=True):
+            np.testing.assert_array_equal(costs, expected.costs[start:start + 1 + start % 9])
+
+
+def test_what_lies_beside_the_graph(served: Path, a2d: A2D, model: keras.Model) -> None:
+    settings = json.loads((served / "assets.extra" / "a2d.json").read_text())
+    assert settings["threshold"] == a2d.detector.threshold
+    assert (settings["fpr"], settings["calibration_images"]) == (0.1, 60)
+    assert list(settings["attacks"]) == list(ATTACKS)
+    assert settings["detector"]["detector"] == "zscore" and settings["detector"]["votes"] == 2
+    assert settings["versions"]["tensorflow"] == tf.__version__
+    records = list(tf.data.TFRecordDataset(
+        str(served / "assets.extra" / "tf_serving_warmup_requests")
+    ).as_numpy_iterator())
+    tensor = tf.make_tensor_proto(np.zeros((1, 8, 8, 1), np.float32)).SerializeToString()
+    assert len(records) == 2 and all(tensor in record for record in records)
+    assert b"serving_default" in records[0] and b"classify" in records[1]
+    size = sum(file.stat().st_size for file in served.rglob("*") if file.is_file())
+    weights = sum(weight.nbytes for weight in model.get_weights())
+    assert size < weights + 2e6
+
+
+def test_a_classifier_that_was_a_savedmodel(
+    model: keras.Model, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
+) -> None:
+    logits = keras.Sequential([*model.layers[:-1], keras.layers.Dense(10)])
+    logits.build((None, 8, 8, 1))
+    logits.layers[-1].set_weights(model.layers[-1].get_weights())
+    logits.export(tmp_path / "classifier", verbose=False)
+    a2d = fitted(Classifier.load(tmp_path / "classifier"), benign, detectors.ZScore())
+    export(a2d, tmp_path / "served")
+    shutil.rmtree(tmp_path / "classifier")
+    found = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"](
+        images=tf.constant(mixed)
+    )
+    assert_as_predicted({name: value.numpy() for name, value in found.items()}, a2d, mixed)
+
+
+def test_labels_alone_are_served_too(
+    classifier: Classifier, benign: np.ndarray, tmp_path: Path
+) -> None:
+    labels = Classifier(classifier.decide, input_shape=(8, 8, 1), probabilities=False)
+    a2d = A2D(labels, {"dba": DBA(mse_threshold=0.1, max_iterations=20)}, detectors.ZScore())
+    a2d.fit(benign[:20])
+    with pytest.raises(InvalidInputError, match="variables can be saved"):
+        export(a2d, tmp_path / "served")  # a callable that hides its variables
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported_is_refused(
+    a2d: A2D, classifier: Classifier, benign: np.ndarray, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFittedError):
+        export(A2D(classifier, ATTACKS, detectors.ZScore()), tmp_path / "served")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InvalidInputError, match="choose another place"):
+        export(a2d, tmp_path / "mine")
+    dba = {"dba": DBA(mse_threshold=0.1, max_iterations=20)}
+    for one, message in (
+        (Classifier.label_only(lambda images: classifier.predict(images), input_shape=(8, 8, 1)),
+         "made of TensorFlow operations"),
+        (Classifier(classifier.decide, probabilities=False), "known input shape"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            export(A2D(one, dba, detectors.ZScore()).fit(benign[:20]), tmp_path / "served")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
