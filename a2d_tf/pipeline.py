@@ -16,6 +16,7 @@ from a2d_tf.costs import CostTable, attack_costs
 from a2d_tf.detectors import CostDetector
 from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.export import export
 from a2d_tf.streams import ImageSource, batches, gathered
 
 VERDICT_BATCHES = 8
@@ -256,6 +257,16 @@ class A2D:
             folder, self.classifier, self.attacks, self.detector,
             {"directions": self.directions, "order": self.order},
         )
+
+    def export(self, folder: str | Path) -> None:
+        """Writes one SavedModel that any TensorFlow runtime serves; see `a2d_tf.export`.
+
+        Raises:
+          NotFittedError: before `fit`.
+          InvalidInputError: the classifier or the detector cannot be part of a graph, or
+            `folder` holds other things.
+        """
+        export(self, folder)
 
     @classmethod
     def load(cls: type[Self], folder: str | Path, *, batch_size: int = 128) -> Self:

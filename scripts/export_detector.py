@@ -10,7 +10,6 @@ import cli
 from absl import flags
 
 from a2d_tf import A2D
-from a2d_tf.export import export
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("detector", None, "Folder that fit_detector.py wrote.", required=True)
@@ -18,7 +17,7 @@ flags.DEFINE_string("out", None, "The SavedModel folder to write.", required=Tru
 
 
 def main() -> None:
-    export(A2D.load(FLAGS.detector), FLAGS.out)
+    A2D.load(FLAGS.detector).export(FLAGS.out)
     print(f"{FLAGS.out}: a SavedModel; saved_model_cli show --all --dir {FLAGS.out}")
 
 

@@ -19,8 +19,9 @@ LAYERS = [
     ["costs", "directions"],
     ["detectors"],
     ["saving", "verdicts"],
+    ["export"],
     ["pipeline"],
-    ["benchmark", "export"],
+    ["benchmark"],
     ["experiments"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError, detectors
 from a2d_tf.attacks import BIM, BIM2, DBA, JSMA
-from a2d_tf.export import export
 
 ATTACKS = {
     "jsma": JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=40),
@@ -60,7 +59,7 @@ def a2d(classifier: Classifier, benign: np.ndarray) -> A2D:
 @pytest.fixture(scope="module")
 def served(a2d: A2D, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "first"
-    export(a2d, folder)
+    a2d.export(folder)
     return folder.rename(folder.with_name("moved"))
 
 
@@ -109,7 +108,7 @@ def test_every_detector_judges_as_it_does_here(
     a2d = fitted(classifier, benign, detectors.REGISTRY[kind](), {
         name: ATTACKS[name] for name in ("jsma", "bim2-search")
     }, directions=kind == "logistic")
-    export(a2d, tmp_path / "served")
+    a2d.export(tmp_path / "served")
     signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
     found = signatures["serving_default"](images=tf.constant(mixed))
     assert_as_predicted({name: value.numpy() for name, value in found.items()}, a2d, mixed)
@@ -122,7 +121,7 @@ def test_a_single_attack_is_bounded_by_its_threshold(
     classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
 ) -> None:
     a2d = fitted(classifier, benign, detectors.KNN(), {"bim": ATTACKS["bim"]})
-    export(a2d, tmp_path / "served")
+    a2d.export(tmp_path / "served")
     signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
     verdicts = signatures["classify"](images=tf.constant(mixed))["is_adversarial"]
     expected = a2d.predict(mixed).is_adversarial
@@ -188,7 +187,7 @@ def test_a_classifier_that_was_a_savedmodel(
     logits.layers[-1].set_weights(model.layers[-1].get_weights())
     logits.export(tmp_path / "classifier", verbose=False)
     a2d = fitted(Classifier.load(tmp_path / "classifier"), benign, detectors.ZScore())
-    export(a2d, tmp_path / "served")
+    a2d.export(tmp_path / "served")
     shutil.rmtree(tmp_path / "classifier")
     found = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"](
         images=tf.constant(mixed)
@@ -203,7 +202,7 @@ def test_labels_alone_are_served_too(
     a2d = A2D(labels, {"dba": DBA(mse_threshold=0.1, max_iterations=20)}, detectors.ZScore())
     a2d.fit(benign[:20])
     with pytest.raises(InvalidInputError, match="variables can be saved"):
-        export(a2d, tmp_path / "served")  # a callable that hides its variables
+        a2d.export(tmp_path / "served")  # a callable that hides its variables
     assert not list(tmp_path.iterdir())
 
 
@@ -211,10 +210,10 @@ def test_what_cannot_be_exported_is_refused(
     a2d: A2D, classifier: Classifier, benign: np.ndarray, tmp_path: Path
 ) -> None:
     with pytest.raises(NotFittedError):
-        export(A2D(classifier, ATTACKS, detectors.ZScore()), tmp_path / "served")
+        A2D(classifier, ATTACKS, detectors.ZScore()).export(tmp_path / "served")
     (tmp_path / "mine").mkdir()
     with pytest.raises(InvalidInputError, match="choose another place"):
-        export(a2d, tmp_path / "mine")
+        a2d.export(tmp_path / "mine")
     dba = {"dba": DBA(mse_threshold=0.1, max_iterations=20)}
     for one, message in (
         (Classifier.label_only(lambda images: classifier.predict(images), input_shape=(8, 8, 1)),
@@ -222,5 +221,5 @@ def test_what_cannot_be_exported_is_refused(
         (Classifier(classifier.decide, probabilities=False), "known input shape"),
     ):
         with pytest.raises(InvalidInputError, match=message):
-            export(A2D(one, dba, detectors.ZScore()).fit(benign[:20]), tmp_path / "served")
+            A2D(one, dba, detectors.ZScore()).fit(benign[:20]).export(tmp_path / "served")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -1,6 +1,7 @@
 """Images to verdicts in one TensorFlow graph: classifier, attack loops and detector."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -9,29 +10,39 @@ from a2d_tf import verdicts
 from a2d_tf.attacks import Attack
 from a2d_tf.attacks.loop import Examples, rows, run_segment
 from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.detectors import CostDetector
 from a2d_tf.directions import costs_in_graph
 from a2d_tf.export.scores import scorer
-from a2d_tf.pipeline import A2D
 
 BATCH_SIZE = 128  # examples under attack at once; bounds the memory
 NO_COST = -1
+
+
+class Parts(Protocol):
+    """What `pipeline.A2D` consists of."""
+
+    classifier: Classifier
+    attacks: dict[str, Attack]
+    detector: CostDetector
+    directions: bool
+    order: list[str]
 
 
 class Graph:
     """The functions that an exported detector serves.
 
     Args:
-      a2d: fitted.
+      a2d: what it consists of, fitted.
       shape: (H, W, C) of the images.
 
     Raises:
       InvalidInputError: a detector that no score is known for.
     """
 
-    def __init__(self, a2d: A2D, shape: tuple[int | None, ...]):
+    def __init__(self, a2d: Parts, shape: tuple[int | None, ...]):
         self._a2d = a2d
-        self._classifier: Classifier = a2d.classifier
-        self._attacks: Mapping[str, Attack] = a2d.attacks
+        self._classifier = a2d.classifier
+        self._attacks = a2d.attacks
         self._score = scorer(a2d.detector)
         self._threshold = np.float32(a2d.detector.threshold)
         self._caps = [attack.max_iterations for attack in a2d.attacks.values()]

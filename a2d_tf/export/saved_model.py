@@ -11,9 +11,8 @@ import tensorflow as tf
 from a2d_tf import files
 from a2d_tf.classifier import Bounds
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.export.graph import Graph, as_pixels
+from a2d_tf.export.graph import Graph, Parts, as_pixels
 from a2d_tf.export.warmup import write_warmup
-from a2d_tf.pipeline import A2D
 
 EXTRAS = "assets.extra"
 SETTINGS_FILE = "a2d.json"
@@ -22,7 +21,7 @@ Served = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 JUDGE, CLASSIFY = "serving_default", "classify"
 
 
-def export(a2d: A2D, folder: str | Path) -> None:
+def export(a2d: Parts, folder: str | Path) -> None:
     """Writes a fitted detector, with its classifier and attacks, as one SavedModel.
 
     Its signatures take `images` [N,H,W,C] with N >= 0: `serving_default` gives what
@@ -31,7 +30,7 @@ def export(a2d: A2D, folder: str | Path) -> None:
     takes floats within the classifier's bounds; with the suffix `_uint8`, bytes.
 
     Args:
-      a2d: the detector.
+      a2d: an `A2D`.
       folder: a new folder, or one that an earlier export wrote.
 
     Raises:
@@ -74,7 +73,7 @@ def export(a2d: A2D, folder: str | Path) -> None:
         write_warmup(scratch / EXTRAS / WARMUP_FILE, [JUDGE, CLASSIFY], image)
 
 
-def _module(a2d: A2D, shape: tuple[int | None, ...]) -> tf.Module:
+def _module(a2d: Parts, shape: tuple[int | None, ...]) -> tf.Module:
     graph = Graph(a2d, shape)
     floats = tf.TensorSpec((None, *shape), tf.float32, "images")
     whole = tf.TensorSpec((None, *shape), tf.uint8, "images")
@@ -94,7 +93,7 @@ def _of_bytes(function: Served, bounds: Bounds) -> Served:
     return lambda images: function(as_pixels(images, bounds))
 
 
-def _settings(a2d: A2D, shape: tuple[int | None, ...]) -> dict[str, Any]:
+def _settings(a2d: Parts, shape: tuple[int | None, ...]) -> dict[str, Any]:
     detector = a2d.detector
     calibration = detector.calibration
     return {
