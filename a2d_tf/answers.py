@@ -21,7 +21,7 @@ def check_labels(answer: NDArray[Any], count: int) -> None:
         )
 
 
-def are_labels(outputs: tf.Tensor) -> bool:
+def are_labels(outputs: tf.Tensor | tf.TensorSpec) -> bool:
     """Whether the outputs are labels alone, integers [N]."""
     return bool(outputs.shape.rank == 1 and outputs.dtype.is_integer)
 
@@ -57,7 +57,8 @@ def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
     if gradient is None:
         raise UnsuitableClassifierError(
             "expected a classifier with gradients, got one whose outputs do not depend "
-            "differentiably on its images; build it from TensorFlow operations"
+            "differentiably on its images; build it from TensorFlow operations, or use the attack "
+            "DBA, which needs labels alone"
         )
     flat = np.asarray(gradient).reshape(len(gradient), -1)
     zero = int((~flat.any(axis=1)).sum())

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf import answers, loading
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
+from a2d_tf.saved_models import Served
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -44,7 +45,7 @@ class Classifier:
       input_shape: (H, W, C); known for a Keras model unless some sizes are free.
       probabilities: whether the outputs are probabilities where no logits can be had. Their
         logarithm then serves as logits, with no gradient for an image that the classifier
-        is wholly sure of. None finds out on noise images if the input shape is known.
+        is wholly sure of. Noise images find out if the input shape is known, unless it is False.
       preflight: check the classifier on the first images that it is attacked with.
 
     Raises:
@@ -69,6 +70,8 @@ class Classifier:
             )
         self.model = model
         self.path: Path | None = None
+        self.signature: str | None = None  # of a SavedModel, and its output
+        self.output: str | None = None
         self.graphs: dict[Hashable, Any] = {}  # attack loops traced for this classifier
         self._preflight_due = preflight
         self._black_box: Callable[[Images], object] | None = None
@@ -78,9 +81,8 @@ class Classifier:
         else:
             self._outputs = model
         self.input_shape = input_shape
-        if probabilities is None:
-            probabilities = self._looks_like_probabilities()
-        self.probabilities = probabilities
+        looks = probabilities if probabilities is False else self._look_like_probabilities()
+        self.probabilities = bool(probabilities if looks is None else looks)
 
     @classmethod
     def load(
@@ -88,26 +90,39 @@ class Classifier:
         path: str | Path,
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
+        signature: str | None = None,
+        output: str | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
     ) -> "Classifier":
         """Loads a `.keras` or `.h5` file or a SavedModel directory.
 
+        A SavedModel that ends in softmax or sigmoid is attacked at its logits, too. One that takes
+        whole numbers is given 0 to 255 for the bounds, and fractions where it makes floats of
+        them, so that it has gradients; one of a fixed batch size gets batches filled up with
+        zeros.
+
         Args:
           path: the file or directory.
           bounds: the valid pixel range.
+          signature: of a SavedModel; None for `serving_default`, or the only one.
+          output: of that signature: one [N,K] of logits or probabilities, or integer labels [N];
+            None for the only one.
           probabilities, preflight: as for the constructor.
 
         Raises:
-          InvalidInputError: nothing there, or nothing that Keras or TensorFlow can load.
+          InvalidInputError: nothing there, nothing that Keras or TensorFlow can load, or no such
+            signature or output.
         """
         path = Path(path)
-        model, input_shape = loading.load_model(path)
+        model = loading.load_model(path, Bounds(*map(float, bounds)), signature, output)
+        shape = model.image_shape if isinstance(model, Served) else None
         classifier = cls(
-            model, bounds, input_shape=input_shape, probabilities=probabilities,
-            preflight=preflight,
+            model, bounds, input_shape=shape, probabilities=probabilities, preflight=preflight,
         )
         classifier.path = path
+        if isinstance(model, Served):
+            classifier.signature, classifier.output = model.signature, model.output
         if classifier.probabilities:
             warnings.warn(
                 f"{path.name} gives probabilities, not logits: it is attacked at their "
@@ -143,9 +158,11 @@ class Classifier:
         """Whether it is a Python function, which no graph can hold."""
         return self._black_box is not None
 
-    def gives_labels_alone(self, images: tf.Tensor) -> bool:
-        """Whether its answer to images f32[N,H,W,C] is labels, not an output per class."""
-        return answers.are_labels(self._outputs(images))
+    def answer(self, shape: tuple[int | None, ...]) -> tf.TensorSpec:
+        """What it gives for images f32[N,*shape]: labels [N], or [N,K] with an output per class."""
+        images = tf.TensorSpec((None, *shape), tf.float32)
+        traced = tf.function(self._outputs, input_signature=[images], autograph=False)
+        return tf.TensorSpec.from_tensor(traced.get_concrete_function().outputs[0])
 
     def trackable(self) -> Any:
         """What TensorFlow must save along with a graph that asks this classifier."""
@@ -256,7 +273,11 @@ class Classifier:
             answers.check_logits(logits, len(batch), declared_probabilities=self.probabilities)
             labels = tf.argmax(logits, axis=1)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        answers.check_gradients(tape.gradient(losses, batch), self.probabilities)
+        try:
+            gradient = tape.gradient(losses, batch)
+        except LookupError:  # an operation that TensorFlow has no gradient of
+            gradient = None
+        answers.check_gradients(gradient, self.probabilities)
         self._preflight_due = False
 
     def _ask(self, images: tf.Tensor) -> tf.Tensor:
@@ -278,10 +299,11 @@ class Classifier:
             return True
         return len(wanted) == len(shape) and all(w in (None, s) for w, s in zip(wanted, shape))
 
-    def _looks_like_probabilities(self) -> bool:
+    def _look_like_probabilities(self) -> bool | None:
+        """Whether the outputs for noise images are probabilities; None without a known size."""
         sizes = [size for size in self.input_shape or () if size is not None]
         if len(sizes) < 3:
-            return False  # `preflight` looks again, on real images
+            return None  # `preflight` looks again, on real images
         noise = np.random.default_rng(0).uniform(*self.bounds, (4, *sizes))
         outputs = self._outputs(tf.constant(noise, tf.float32))
         return not answers.are_labels(outputs) and answers.sums_to_one(outputs)

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
+from a2d_tf.saved_models import Served
 
 Outputs = Callable[[tf.Tensor], tf.Tensor]
 InputShape = tuple[int | None, ...]
@@ -15,18 +16,32 @@ InputShape = tuple[int | None, ...]
 SQUASHING = (keras.activations.softmax, keras.activations.sigmoid)
 
 
-def load_model(path: Path) -> tuple[Any, InputShape | None]:
-    """A Keras model, or a SavedModel's signature as a callable, and its (H, W, C).
+def load_model(
+    path: Path,
+    pixels: tuple[float, float] = (0, 1),
+    signature: str | None = None,
+    output: str | None = None,
+) -> keras.Model | Served:
+    """A Keras model from a file, or a SavedModel's signature from a folder.
+
+    Args:
+      path: the file or folder.
+      pixels, signature, output: of a SavedModel; see `saved_models.Served`.
 
     Raises:
       InvalidInputError: nothing at `path`, or nothing that Keras or TensorFlow can load.
     """
     if not path.exists():
         raise InvalidInputError(f"expected a model at {path}, got nothing there; check the path")
+    if not path.is_dir() and (signature or output):
+        raise InvalidInputError(
+            f"expected a SavedModel folder to take a signature or output of, got the file {path}; "
+            "leave these out"
+        )
     try:
         if path.is_dir():
-            return _saved_model(path)
-        return keras.saving.load_model(path, compile=False), None
+            return Served(path, pixels, signature, output)
+        return keras.saving.load_model(path, compile=False)
     except InvalidInputError:
         raise
     except Exception as error:  # Keras and TensorFlow raise many types for a broken file
@@ -35,45 +50,6 @@ def load_model(path: Path) -> tuple[Any, InputShape | None]:
             f"expected a .keras or .h5 file or a SavedModel directory, got {path} which "
             f"does not load ({reason}); save the model again"
         ) from error
-
-
-def _saved_model(path: Path) -> tuple[Outputs, InputShape | None]:
-    loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures.get("serving_default")
-    if signature is None:
-        raise InvalidInputError(
-            f"expected a SavedModel with a 'serving_default' signature, got {path} with "
-            f"{sorted(loaded.signatures) or 'none'}; export it with one"
-        )
-    inputs = signature.structured_input_signature[1]
-    if len(inputs) != 1 or len(signature.structured_outputs) != 1:
-        raise InvalidInputError(
-            f"expected a SavedModel with one input and one output, got {sorted(inputs)} -> "
-            f"{sorted(signature.structured_outputs)}; export it with one of each"
-        )
-    name, spec = next(iter(inputs.items()))
-    output = next(iter(signature.structured_outputs))
-
-    if spec.shape.rank not in (None, 4):
-        raise InvalidInputError(
-            f"expected a SavedModel with an image input [N, H, W, C], got shape {spec.shape}; "
-            "export it so that it takes images"
-        )
-    shape = tuple(spec.shape[1:]) if spec.shape.rank else None
-    return _Served(loaded, name, spec.dtype, output), shape
-
-
-class _Served(tf.Module):  # type: ignore[misc]
-    """A SavedModel's signature as a function of images."""
-
-    def __init__(self, loaded: Any, name: str, dtype: tf.DType, output: str):
-        super().__init__()
-        self.loaded = loaded  # holds the variables; a signature alone lets them go
-        self.name_of_input, self.dtype, self.name_of_output = name, dtype, output
-
-    def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        serve = self.loaded.signatures["serving_default"]
-        return serve(**{self.name_of_input: tf.cast(images, self.dtype)})[self.name_of_output]
 
 
 def keras_input_shape(model: keras.Model) -> InputShape | None:

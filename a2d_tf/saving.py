@@ -66,6 +66,8 @@ def save(
             "classifier_sha256": files.sha256(scratch / classifier_file),
             "bounds": list(classifier.bounds),
             "probabilities": classifier.probabilities,
+            "signature": classifier.signature,
+            "output": classifier.output,
             "attacks": {
                 name: {"attack": attack.name, **dataclasses.asdict(attack)}
                 for name, attack in attacks.items()
@@ -86,14 +88,14 @@ def load(folder: str | Path) -> Saved:
         stored = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
         attacks = {name: _attack(**fields) for name, fields in stored["attacks"].items()}
         classifier_path = folder / stored["classifier"]
-        bounds, probabilities = stored["bounds"], stored["probabilities"]
+        asked = {name: stored.get(name) for name in ("probabilities", "signature", "output")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(
             f"expected a detector folder at {folder}, got no readable {SETTINGS_FILE} there; "
             "write one with fit_detector.py or A2D.save"
         ) from error
     return Saved(
-        Classifier.load(classifier_path, bounds, probabilities=probabilities),
+        Classifier.load(classifier_path, stored["bounds"], **asked),
         attacks,
         detectors.load(folder / DETECTOR_FILE),
         stored,

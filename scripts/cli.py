@@ -32,6 +32,7 @@ def _native_stderr_silenced() -> Iterator[None]:
 with _native_stderr_silenced():
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")
     tf.constant(0)  # starts the devices
 
 from rich.console import Console  # noqa: E402
@@ -90,6 +91,9 @@ flags.disclaim_key_flags()  # what is defined here belongs to the script, and to
 def define_model_flags() -> None:
     """The flags that `load_classifier` reads."""
     flags.DEFINE_string("model", None, "A .keras, .h5 or SavedModel.", required=True)
+    flags.DEFINE_string("signature", None, "Of a SavedModel; serving_default, or the only one.")
+    flags.DEFINE_string("output", None, "Of the signature: its logits, probabilities or labels.")
+    flags.DEFINE_bool("probabilities", None, "Whether the output is probabilities; else looked at.")
     define_bounds()
 
 
@@ -150,7 +154,10 @@ def numbers(flag: str) -> list[int]:
 
 def load_classifier() -> Classifier:
     """The classifier that the flags name."""
-    return Classifier.load(FLAGS.model, bounds())
+    return Classifier.load(
+        FLAGS.model, bounds(), signature=FLAGS.signature, output=FLAGS.output,
+        probabilities=FLAGS.probabilities,
+    )
 
 
 def show(grids: Iterable[report.Grid]) -> None:

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parent.parent
 # Lower layers never import higher ones; a module belongs to the longest matching prefix.
 LAYERS = [
     ["version", "errors", "files", "progress", "calibration", "metrics", "plots", "report"],
-    ["loading", "answers"],
+    ["saved_models", "answers"],
+    ["loading"],
     ["classifier"],
     ["image_files", "streams"],
     ["data"],
