@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError, detectors
 from a2d_tf.attacks import BIM, BIM2, DBA, JSMA
+from a2d_tf.export.scores import scorer
 
 ATTACKS = {
     "jsma": JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=40),
@@ -102,31 +103,62 @@ def test_saved_model_cli(served: Path, a2d: A2D, mixed: np.ndarray, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", sorted(detectors.REGISTRY))
-def test_every_detector_judges_as_it_does_here(
-    kind: str, classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
-) -> None:
-    a2d = fitted(classifier, benign, detectors.REGISTRY[kind](), {
-        name: ATTACKS[name] for name in ("jsma", "bim2-search")
-    }, directions=kind == "logistic")
-    a2d.export(tmp_path / "served")
-    signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
-    found = signatures["serving_default"](images=tf.constant(mixed))
-    assert_as_predicted({name: value.numpy() for name, value in found.items()}, a2d, mixed)
-    for count in (0, 1, len(mixed)):
-        verdicts = signatures["classify"](images=tf.constant(mixed[:count]))["is_adversarial"]
-        np.testing.assert_array_equal(verdicts, found["is_adversarial"][:count])
+def test_every_detector_scores_as_it_does_here(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    benign = rng.poisson([20, 60, 5], (80, 3)).astype(float)
+    adversarial = rng.poisson([3, 9, 2], (60, 3)).astype(float)
+    kinds = np.repeat([False, True], [80, 60])
+    detector = detectors.REGISTRY[kind]()
+    costs = np.concatenate([benign, adversarial])
+    detector.fit(costs, kinds if detector.learns_from_adversarial else None)
+    extremes = np.array([[0, 0, 0], [500, 0, 500], [1e4, 1e4, 1e4]])
+    costs = np.concatenate([costs, extremes, rng.integers(0, 90, (2000, 3))])
+    found = scorer(detector)(tf.constant(costs, tf.float64))
+    np.testing.assert_allclose(found, detector.score(costs), rtol=1e-6, atol=1e-6)
 
 
-def test_a_single_attack_is_bounded_by_its_threshold(
-    classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
+def test_a_new_kind_of_detector_is_refused(classifier: Classifier, tmp_path: Path) -> None:
+    class Own(detectors.ZScore):
+        name = "own"
+
+    class Foreign(detectors.CostDetector):
+        name, default_threshold = "foreign", 0.5
+
+        def check_counts(self, benign: int, adversarial: int) -> None:
+            pass
+
+        def _fit(self, costs: np.ndarray, is_adversarial: np.ndarray) -> dict[str, Any]:
+            return {"mean": costs.mean()}
+
+        def _score(self, costs: np.ndarray) -> np.ndarray:
+            return costs.mean(axis=1)
+
+    assert scorer(Own().fit(np.arange(50.0)))  # scores as its base does
+    a2d = A2D(classifier, {"bim": ATTACKS["bim"]}, Foreign())
+    a2d.detector.fit(np.ones(5))
+    with pytest.raises(InvalidInputError, match="to export, got foreign"):
+        a2d.export(tmp_path / "served")
+
+
+@pytest.mark.parametrize("detector, attacks, settings", [
+    (detectors.Logistic(), ("jsma", "bim2-search"), {"directions": True}),
+    (detectors.Forest(), ("jsma", "bim2-search"), {}),  # no verdict before all costs are known
+    (detectors.Conformal(), ("jsma", "bim2-search"), {}),
+    (detectors.ZScore(), ("bim",), {}),
+], ids=["directions", "all costs", "in turn", "one attack"])
+def test_classify_gives_the_verdicts(
+    detector: detectors.CostDetector, attacks: tuple[str, ...], settings: dict[str, Any],
+    classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path,
 ) -> None:
-    a2d = fitted(classifier, benign, detectors.KNN(), {"bim": ATTACKS["bim"]})
+    chosen = {name: ATTACKS[name] for name in attacks}
+    a2d = fitted(classifier, benign, detector, chosen, **settings)
     a2d.export(tmp_path / "served")
-    signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
-    verdicts = signatures["classify"](images=tf.constant(mixed))["is_adversarial"]
+    classify = tf.saved_model.load(str(tmp_path / "served")).signatures["classify"]
     expected = a2d.predict(mixed).is_adversarial
     assert 0 < expected.mean() < 1
-    np.testing.assert_array_equal(verdicts, expected)
+    for count in (0, 1, len(mixed)):
+        verdicts = classify(images=tf.constant(mixed[:count]))["is_adversarial"]
+        np.testing.assert_array_equal(verdicts, expected[:count])
 
 
 def test_bytes_and_padding(served: Path, a2d: A2D, mixed: np.ndarray) -> None:
@@ -196,14 +228,42 @@ def test_a_classifier_that_was_a_savedmodel(
 
 
 def test_labels_alone_are_served_too(
-    classifier: Classifier, benign: np.ndarray, tmp_path: Path
+    model: keras.Model, benign: np.ndarray, tmp_path: Path
 ) -> None:
-    labels = Classifier(classifier.decide, input_shape=(8, 8, 1), probabilities=False)
-    a2d = A2D(labels, {"dba": DBA(mse_threshold=0.1, max_iterations=20)}, detectors.ZScore())
-    a2d.fit(benign[:20])
-    with pytest.raises(InvalidInputError, match="variables can be saved"):
-        a2d.export(tmp_path / "served")  # a callable that hides its variables
-    assert not list(tmp_path.iterdir())
+    shape = tf.TensorSpec((None, 8, 8, 1))
+    module = tf.Module()
+    module.model = model
+    module.serve = tf.function(lambda x: tf.argmax(model(x), axis=1), input_signature=[shape])
+    tf.saved_model.save(module, str(tmp_path / "labels"), signatures=module.serve)
+    dba = {"dba": DBA(mse_threshold=0.05, max_iterations=20)}
+    a2d = A2D(Classifier.load(tmp_path / "labels"), dba, detectors.ZScore()).fit(benign[:20])
+    a2d.export(tmp_path / "served")
+    served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
+    found, expected = served(images=tf.constant(benign[20:30])), a2d.predict(benign[20:30])
+    np.testing.assert_array_equal(found["costs"], expected.costs)
+    np.testing.assert_array_equal(found["is_adversarial"], expected.is_adversarial)
+    np.testing.assert_array_equal(found["label"], expected.label)
+    assert "probabilities" not in found
+
+
+def test_images_of_any_size(tmp_path: Path) -> None:
+    weights = tf.Variable(np.linspace(-1, 1, 3 * 4).reshape(3, 4), dtype=tf.float32)
+    module = tf.Module()
+    module.weights = weights
+    module.serve = tf.function(
+        lambda x: tf.reduce_mean(x, axis=(1, 2)) @ weights,
+        input_signature=[tf.TensorSpec((None, None, None, 3))],
+    )
+    tf.saved_model.save(module, str(tmp_path / "classifier"), signatures=module.serve)
+    images = np.random.default_rng(0).uniform(size=(30, 5, 6, 3)).astype(np.float32)
+    classifier = Classifier.load(tmp_path / "classifier", probabilities=False)
+    a2d = A2D(classifier, {"bim": ATTACKS["bim"]}, detectors.ZScore()).fit(images)
+    a2d.export(tmp_path / "served")
+    served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
+    for few in (images[:4], images[:0], images[:3, :4]):
+        found, expected = served(images=tf.constant(few)), a2d.predict(few)
+        np.testing.assert_array_equal(found["costs"], expected.costs)
+    assert not (tmp_path / "served" / "assets.extra" / "tf_serving_warmup_requests").exists()
 
 
 def test_what_cannot_be_exported_is_refused(
@@ -219,6 +279,8 @@ def test_what_cannot_be_exported_is_refused(
         (Classifier.label_only(lambda images: classifier.predict(images), input_shape=(8, 8, 1)),
          "made of TensorFlow operations"),
         (Classifier(classifier.decide, probabilities=False), "known input shape"),
+        (Classifier(classifier.decide, input_shape=(8, 8, 1), probabilities=False),
+         "variables can be saved"),
     ):
         with pytest.raises(InvalidInputError, match=message):
             A2D(one, dba, detectors.ZScore()).fit(benign[:20]).export(tmp_path / "served")

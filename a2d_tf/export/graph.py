@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import verdicts
+from a2d_tf import answers, verdicts
 from a2d_tf.attacks import Attack
 from a2d_tf.attacks.loop import Examples, rows, run_segment
 from a2d_tf.classifier import Bounds, Classifier
@@ -46,9 +46,9 @@ class Graph:
         self._score = scorer(a2d.detector)
         self._threshold = np.float32(a2d.detector.threshold)
         self._caps = [attack.max_iterations for attack in a2d.attacks.values()]
-        sample = tf.zeros((1, *(size or 1 for size in shape)))
-        self._labels_only = self._classifier.gives_labels_alone(sample)
-        self._classes = 0 if self._labels_only else int(self._classifier(sample).shape[1])
+        answer = a2d.classifier.answer(shape)
+        self._labels_only = answers.are_labels(answer)
+        self._classes = None if self._labels_only or not answer.shape.rank else answer.shape[1]
 
     def judge(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `A2D.predict` says of images f32[N,H,W,C], N >= 0, and the class probabilities."""
@@ -130,7 +130,7 @@ class Graph:
         return tf.scatter_nd(finished["index"][:, None], finished["cost"], tf.shape(label))
 
     def _directions(self, images: tf.Tensor) -> tf.Tensor:
-        width = 2 * (self._classes - 1) + 2 * self._classes
+        width = self._classes and 2 * (self._classes - 1) + 2 * self._classes
         costs = _unless_empty(
             images, lambda some: costs_in_graph(self._classifier, some),
             tf.TensorSpec((None, width), tf.float32),
@@ -179,7 +179,7 @@ def _unless_empty(
     values = tf.cond(
         tf.shape(images)[0] > 0,
         lambda: function(images),
-        lambda: tf.zeros((0, *result.shape[1:]), result.dtype),
+        lambda: tf.zeros((0, *(size or 0 for size in result.shape[1:])), result.dtype),
     )
     return tf.ensure_shape(values, result.shape)
 

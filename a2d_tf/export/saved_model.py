@@ -68,9 +68,10 @@ def export(a2d: Parts, folder: str | Path) -> None:
             ) from error
         (scratch / EXTRAS).mkdir()
         files.save_json(scratch / EXTRAS / SETTINGS_FILE, _settings(a2d, shape))
-        sizes = [size or 1 for size in shape]
-        image = np.full((1, *sizes), a2d.classifier.bounds.lower, np.float32)
-        write_warmup(scratch / EXTRAS / WARMUP_FILE, [JUDGE, CLASSIFY], image)
+        sizes = [size for size in shape if size is not None]
+        if len(sizes) == len(shape):  # else no image is known to suit
+            image = np.full((1, *sizes), a2d.classifier.bounds.lower, np.float32)
+            write_warmup(scratch / EXTRAS / WARMUP_FILE, [JUDGE, CLASSIFY], image)
 
 
 def _module(a2d: Parts, shape: tuple[int | None, ...]) -> tf.Module:
