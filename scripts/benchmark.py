@@ -3,10 +3,11 @@
   python scripts/benchmark.py --model=lenet.keras --images=images.npz --attacks=bim,jsma \\
       --batch_sizes=1,8,32,128,512 --limit=200 --out=benchmark.json
 
---peers times Foolbox's and ART's BIM on the same images; --verdicts times the verdicts on single
-images, with a Z-score at 10 % false positives, fitted on images that are benign: in full and
-faithful, against bounded and by search. Only ratios from one run are comparable: machines are
-noisy. CUDA_VISIBLE_DEVICES= measures the CPU of a machine with a GPU.
+--exported times the attacks in exported detectors too; --peers times Foolbox's and ART's BIM on
+the same images; --verdicts times the verdicts on single images, with a Z-score at 10 % false
+positives, fitted on images that are benign: in full and faithful, against bounded and by search.
+Only ratios from one run are comparable: machines are noisy. CUDA_VISIBLE_DEVICES= measures the CPU
+of a machine with a GPU.
 """
 
 import cli
@@ -21,6 +22,7 @@ cli.define_names("attacks", ["bim"], f"Out of {', '.join(attacks.PRESETS['mnist'
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_list("batch_sizes", ["128"], "Images at once, one size or several.")
+flags.DEFINE_bool("exported", False, "Time the attacks in exported detectors too.")
 flags.DEFINE_bool("peers", False, "Time Foolbox's and ART's BIM too (extra `peers`).")
 flags.DEFINE_string("verdicts", None, "Other benign images, .npz or folder, to fit a detector on.")
 cli.define_out("A .json file to write.", required=False)
@@ -35,7 +37,7 @@ def main() -> None:
     with cli.TerminalProgress().stage("benchmark", len(timed) * len(sizes)) as advance:
         report = benchmark.run(
             classifier, timed, stream.images, sizes,
-            peers=FLAGS.peers, benign=benign, on_finished=advance,
+            peers=FLAGS.peers, exported=FLAGS.exported, benign=benign, on_finished=advance,
         )
     if FLAGS.out:
         files.save_json(FLAGS.out, report | {"provenance": files.provenance(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
 PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
@@ -51,6 +51,7 @@ from a2d_tf import A2DError, Bounds, Classifier, report  # noqa: E402
 
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and calls `main`; what a user can mend ends in one line and exit 1."""
+    logging.set_verbosity(logging.ERROR)  # TensorFlow logs what it saves
     app.run(lambda argv: _guarded(main), flags_parser=_parse)
 
 

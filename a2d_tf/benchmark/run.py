@@ -11,7 +11,7 @@ from a2d_tf import detectors
 from a2d_tf.attacks import BIM, Attack
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.benchmark.peers import check_peers, has_peers, time_peers
-from a2d_tf.benchmark.timing import measure, time_verdicts
+from a2d_tf.benchmark.timing import measure, time_export, time_verdicts
 from a2d_tf.classifier import Classifier, Images
 from a2d_tf.pipeline import A2D
 from a2d_tf.report import Grid
@@ -28,6 +28,7 @@ def run(
     batch_sizes: Sequence[int],
     *,
     peers: bool = False,
+    exported: bool = False,
     benign: Images | None = None,
     on_finished: OnFinished | None = None,
 ) -> Report:
@@ -39,12 +40,13 @@ def run(
       images: f32[N,H,W,C] with N >= 1, or a dataset of them.
       batch_sizes: of images at once; every attack is measured with each.
       peers: whether to time Foolbox and ART on `BIM` too, with the largest batch size.
+      exported: whether to time the attacks in exported detectors too.
       benign: other benign images, f32[M,H,W,C]; those of `images` are then judged one by one by
         detectors that are fitted on these, for each attack.
       on_finished: called with 1 for every attack and batch size.
 
     Returns:
-      Lists of figures by name: `measurements`, `peers`, `verdicts` and `devices`.
+      Lists of figures by name: `measurements`, `exported`, `peers`, `verdicts` and `devices`.
 
     Raises:
       InvalidInputError: unfit images, or peers that have none of the attacks or are missing.
@@ -52,13 +54,15 @@ def run(
     shared = [name for name, attack in attacks.items() if peers and has_peers(attack)]
     if peers:
         check_peers(shared)
-    report: Report = {"measurements": [], "peers": [], "verdicts": []}
+    report: Report = {"measurements": [], "exported": [], "peers": [], "verdicts": []}
     for name, attack in attacks.items():
         for size in batch_sizes:
             measured = measure(classifier, attack, images, size)
             report["measurements"].append({"attack": name} | measured.summary())
             if on_finished:
                 on_finished(1)
+        if exported:
+            report["exported"].append({"attack": name} | _exported(classifier, attack, images))
         if name in shared:
             report["peers"] += _peers(classifier, attack, images, max(batch_sizes))
         if benign is not None:
@@ -81,6 +85,10 @@ def tables(report: Report) -> Iterator[Grid]:
             "queries": "queries", "gradients": "gradients", "peak_megabytes": "peak MB",
             "ratio": "ratio to limit", "ratio_to_counting": "to counting's",
         },
+        "exported": {
+            "attack": "attack", "images": "images", "seconds_per_image": "s per image",
+            "ratio": "ratio to limit", "same": "same cost",
+        },
         "peers": {
             "peer": "peer", "attack": "attack", "images": "images",
             "seconds_per_image": "s per image", "slower_than_ours": "ours is faster by",
@@ -94,6 +102,15 @@ def tables(report: Report) -> Iterator[Grid]:
         if report[title]:
             rows = [[_cell(row[key]) for key in columns] for row in report[title]]
             yield Grid(title, list(columns.values()), rows)
+
+
+def _exported(classifier: Classifier, attack: Attack, images: ImageSource) -> dict[str, Any]:
+    held = gathered(classifier, images)
+    times = time_export(classifier, attack, held)
+    return {
+        "images": len(held), "seconds_per_image": times.seconds / len(held),
+        "ratio": times.seconds / times.limit_seconds, "same": times.same,
+    }
 
 
 def _peers(

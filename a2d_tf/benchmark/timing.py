@@ -1,6 +1,7 @@
 """How fast attacks are, against the limit: nothing but the passes that they ask for."""
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from a2d_tf.attacks import Attack
 from a2d_tf.classifier import Classifier, Images
+from a2d_tf.detectors import ZScore
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.pipeline import A2D
 from a2d_tf.streams import ImageSource, batches
@@ -82,12 +84,8 @@ def measure(
     if sample is None:
         raise InvalidInputError("expected at least one image to measure with, got none")
     attack.run(classifier, sample[:2], batch_size=batch_size)  # traces the graph
-    full = max(batch_size, SATURATED)
-    forward = _Passes(sample, full, classifier.decide)
-    backward = _Passes(sample, full, _backward(classifier)) if attack.needs_gradients else None
-    timers = [timer for timer in (forward, backward) if timer]
-    for timer in timers:
-        timer.repeat(PASSES)
+    passes = _Limit(classifier, attack, sample, max(batch_size, SATURATED))
+    passes.repeat(PASSES)
     run = attack.begin(classifier, batch_size=batch_size)
     memory = _PeakMemory()
     seconds, count = 0.0, 0
@@ -96,22 +94,51 @@ def measure(
         run.feed(batch.images, last=batch.last)
         seconds += time.perf_counter() - start
         count += len(batch.images)
-        for timer in timers:
-            timer.repeat(PASSES_BETWEEN)
+        passes.repeat(PASSES_BETWEEN)
     peak = memory.peak()
-    for timer in timers:
-        timer.repeat(PASSES)
+    passes.repeat(PASSES)
     result = run.result()
     queries, gradients = int(result.queries.sum()), int(result.gradients.sum())
-    limit = (queries - gradients) * forward.median()
-    if backward:
-        limit += gradients * backward.median()
     iterations = int(result.cost.sum() + result.success.sum())
     return Measurement(
         images=count, batch_size=batch_size, iterations=iterations, queries=queries,
-        gradients=gradients, seconds=seconds, limit_seconds=limit,
-        counting_seconds=iterations * (backward or forward).median(), peak_megabytes=peak,
+        gradients=gradients, seconds=seconds, limit_seconds=passes.seconds(queries, gradients),
+        counting_seconds=passes.seconds(iterations, iterations), peak_megabytes=peak,
     )
+
+
+class ExportTimes(NamedTuple):
+    """An exported detector with one attack, asked about all images at once.
+
+    Attributes:
+      seconds: wall time, tracing left out.
+      limit_seconds: what the passes that were made take in full batches.
+      same: share of the images with the cost that the library counts.
+    """
+
+    seconds: float
+    limit_seconds: float
+    same: float
+
+
+def time_export(classifier: Classifier, attack: Attack, images: Images) -> ExportTimes:
+    """Times `serving_default` of an exported detector, reloaded, on images f32[N,H,W,C]."""
+    counted = attack.run(classifier, images)
+    a2d = A2D(classifier, [attack], ZScore())
+    a2d.detector.fit(counted.cost)
+    passes = _Limit(classifier, attack, images[:SATURATED], SATURATED)
+    with tempfile.TemporaryDirectory() as folder:
+        a2d.export(f"{folder}/served")
+        served = tf.saved_model.load(f"{folder}/served")
+    judge = served.signatures["serving_default"]
+    judge(images=tf.constant(images[:2]))
+    passes.repeat(PASSES)
+    start = time.perf_counter()
+    costs = judge(images=tf.constant(images))["costs"].numpy()[:, 0]
+    seconds = time.perf_counter() - start
+    passes.repeat(PASSES)
+    limit = passes.seconds(int(counted.queries.sum()), int(counted.gradients.sum()))
+    return ExportTimes(seconds, limit, float(np.mean(costs == counted.cost)))
 
 
 class VerdictTimes(NamedTuple):
@@ -140,6 +167,25 @@ def time_verdicts(bounded: A2D, full: A2D, images: Images) -> VerdictTimes:
         full_times.append(time.perf_counter() - middle)
         bounded_times.append(middle - start)
     return VerdictTimes(bounded_times, full_times, float(np.mean(same)))
+
+
+class _Limit:
+    """What the passes of an attack take in full batches, with and without a gradient."""
+
+    def __init__(self, classifier: Classifier, attack: Attack, images: Images, size: int):
+        self._forward = _Passes(images, size, classifier.decide)
+        self._backward = self._forward
+        if attack.needs_gradients:
+            self._backward = _Passes(images, size, _backward(classifier))
+
+    def repeat(self, times: int) -> None:
+        for passes in {self._forward, self._backward}:
+            passes.repeat(times)
+
+    def seconds(self, queries: int, gradients: int) -> float:
+        """For so many passes, of which so many with a gradient."""
+        forward, backward = self._forward.median(), self._backward.median()
+        return (queries - gradients) * forward + gradients * backward
 
 
 class _Passes:

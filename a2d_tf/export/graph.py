@@ -46,6 +46,9 @@ class Graph:
         self._score = scorer(a2d.detector)
         self._threshold = np.float32(a2d.detector.threshold)
         self._caps = [attack.max_iterations for attack in a2d.attacks.values()]
+        self._count = {
+            name: _counter(attack, a2d.classifier, shape) for name, attack in a2d.attacks.items()
+        }
         answer = a2d.classifier.answer(shape)
         self._labels_only = answers.are_labels(answer)
         self._classes = None if self._labels_only or not answer.shape.rank else answer.shape[1]
@@ -53,9 +56,10 @@ class Graph:
     def judge(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `A2D.predict` says of images f32[N,H,W,C], N >= 0, and the class probabilities."""
         label, answer = self._classified(images)
+        none = tf.fill(tf.shape(label), NO_COST)
         costs = tf.stack([
-            self._cost(attack, images, label, NO_COST, attack.max_iterations)
-            for attack in self._attacks.values()
+            count(images, label, none, tf.fill(tf.shape(label), cap))
+            for count, cap in zip(self._count.values(), self._caps, strict=True)
         ], axis=1)
         seen = tf.cast(costs, tf.float64)
         if self._a2d.directions:
@@ -89,9 +93,8 @@ class Graph:
             undecided, low, high = (
                 tf.boolean_mask(values, is_open) for values in (undecided, low, high)
             )
-            found = self._cost(
-                self._attacks[name], tf.gather(images, undecided), tf.gather(label, undecided),
-                low, high,
+            found = self._count[name](
+                tf.gather(images, undecided), tf.gather(label, undecided), low, high
             )
             places = tf.stack([undecided, tf.fill(tf.shape(undecided), column)], axis=1)
             costs = tf.tensor_scatter_nd_update(costs, places, tf.cast(found, tf.float64))
@@ -111,23 +114,6 @@ class Graph:
         )
         label = tf.argmax(logits, axis=1, output_type=tf.int32)
         return label, {"probabilities": tf.nn.softmax(logits)}
-
-    def _cost(
-        self, attack: Attack, images: tf.Tensor, label: tf.Tensor,
-        low: tf.Tensor | int, high: tf.Tensor | int,
-    ) -> tf.Tensor:
-        """Costs i32[n], told apart between `low` and `high`."""
-        each = tf.zeros_like(label)
-        examples = Examples(
-            images=images, labels=label, targets=each - 1, seeds=tf.cast(each, tf.uint32),
-            min_cost=each + low, max_cost=tf.minimum(each + high, attack.max_iterations),
-        )
-        _, _, finished = run_segment(
-            attack, self._classifier, rows(attack, examples, 0, 0), tf.constant(0), examples,
-            offset=tf.constant(0), batch_size=tf.constant(BATCH_SIZE), last=tf.constant(True),
-            steps=np.iinfo(np.int32).max, outcome=("index", "cost"),
-        )
-        return tf.scatter_nd(finished["index"][:, None], finished["cost"], tf.shape(label))
 
     def _directions(self, images: tf.Tensor) -> tf.Tensor:
         width = self._classes and 2 * (self._classes - 1) + 2 * self._classes
@@ -170,6 +156,31 @@ def as_pixels(images: tf.Tensor, bounds: Bounds) -> tf.Tensor:
     if bounds == Bounds():
         return unit
     return tf.clip_by_value(bounds.lower + unit * np.float32(bounds.range), *bounds)
+
+
+def _counter(
+    attack: Attack, classifier: Classifier, shape: tuple[int | None, ...]
+) -> Callable[..., tf.Tensor]:
+    """An attack as one graph, whoever asks: images, labels, bounds on costs -> costs i32[n]."""
+    def count(images: tf.Tensor, label: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+        each = tf.zeros_like(label)
+        examples = Examples(
+            images=images, labels=label, targets=each - 1, seeds=tf.cast(each, tf.uint32),
+            min_cost=low, max_cost=tf.minimum(high, attack.max_iterations),
+        )
+        _, _, finished = run_segment(
+            attack, classifier, rows(attack, examples, 0, 0), tf.constant(0), examples,
+            offset=tf.constant(0), batch_size=tf.constant(BATCH_SIZE), last=tf.constant(True),
+            steps=np.iinfo(np.int32).max, outcome=("index", "cost"),
+        )
+        return tf.scatter_nd(finished["index"][:, None], finished["cost"], tf.shape(label))
+
+    numbers = tf.TensorSpec((None,), tf.int32)
+    signature = [tf.TensorSpec((None, *shape), tf.float32), numbers, numbers, numbers]
+    counter: Callable[..., tf.Tensor] = tf.function(
+        count, input_signature=signature, autograph=False
+    )
+    return counter
 
 
 def _unless_empty(
