@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError, detectors
+from a2d_tf import A2D, Bounds, Classifier, InvalidInputError, NotFittedError, detectors
 from a2d_tf.attacks import BIM, BIM2, DBA, JSMA
+from a2d_tf.export.intake import of_images
 from a2d_tf.export.scores import scorer
 
 ATTACKS = {
@@ -161,7 +162,7 @@ def test_classify_gives_the_verdicts(
         np.testing.assert_array_equal(verdicts, expected[:count])
 
 
-def test_bytes_and_padding(served: Path, a2d: A2D, mixed: np.ndarray) -> None:
+def test_bytes(served: Path, a2d: A2D, mixed: np.ndarray) -> None:
     signatures = tf.saved_model.load(str(served)).signatures
     whole = np.round(255 * mixed[:20]).astype(np.uint8)
     found = signatures["serving_default_uint8"](images=tf.constant(whole))
@@ -169,11 +170,28 @@ def test_bytes_and_padding(served: Path, a2d: A2D, mixed: np.ndarray) -> None:
     np.testing.assert_array_equal(found["costs"], expected.costs)
     few = signatures["classify_uint8"](images=tf.constant(whole))["is_adversarial"]
     np.testing.assert_array_equal(few, expected.is_adversarial)
-    padded = np.concatenate([mixed[:5], np.zeros_like(mixed[:11])])
-    alone = signatures["serving_default"](images=tf.constant(mixed[:5]))
-    together = signatures["serving_default"](images=tf.constant(padded))
-    np.testing.assert_array_equal(together["costs"][:5], alone["costs"])
-    np.testing.assert_array_equal(together["is_adversarial"][:5], alone["is_adversarial"])
+
+
+def test_neighbours_and_padding_change_nothing(served: Path, mixed: np.ndarray) -> None:
+    judge = tf.saved_model.load(str(served)).signatures["serving_default"]
+    alone = judge(images=tf.constant(mixed[:5]))
+    bad = np.stack([np.full((8, 8, 1), value, np.float32) for value in (np.nan, -0.1, 1.1)])
+    for padding in (np.zeros((11, 8, 8, 1)), np.repeat(mixed[:1], 11, axis=0), bad):
+        padded = np.concatenate([padding[:1], mixed[:5], padding[1:]]).astype(np.float32)
+        together = judge(images=tf.constant(padded))
+        for name, values in alone.items():
+            np.testing.assert_array_equal(together[name][1:6], values, err_msg=name)
+    assert together["is_adversarial"].numpy()[[0, 6, 7]].all()
+    assert together["label"].numpy()[[0, 6, 7]].tolist() == [-1] * 3
+    assert np.isfinite(together["score"]).all() and not together["costs"].numpy()[0].any()
+
+
+def test_equal_rows_are_judged_once() -> None:
+    seen = of_images(lambda images: {"rows": tf.fill(tf.shape(images)[:1], len(images))}, Bounds())
+    images = np.zeros((9, 2, 2, 1), np.float32)
+    images[:2, 0, 0, 0] = 0.1, 0.2
+    images[2] = np.nan
+    assert seen(tf.constant(images))["rows"].numpy().tolist() == [3, 3, 0, 3, 3, 3, 3, 3, 3]
 
 
 def test_threads_and_batch_sizes_share_one_graph(

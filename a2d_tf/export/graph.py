@@ -9,7 +9,7 @@ import tensorflow as tf
 from a2d_tf import answers, verdicts
 from a2d_tf.attacks import Attack
 from a2d_tf.attacks.loop import Examples, rows, run_segment
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
 from a2d_tf.detectors import CostDetector
 from a2d_tf.directions import costs_in_graph
 from a2d_tf.export.scores import scorer
@@ -43,7 +43,10 @@ class Graph:
         self._a2d = a2d
         self._classifier = a2d.classifier
         self._attacks = a2d.attacks
-        self._score = scorer(a2d.detector)
+        fingerprints = tf.TensorSpec((None, int(a2d.detector.learned["columns"])), tf.float64)
+        self._score = tf.function(
+            scorer(a2d.detector), input_signature=[fingerprints], autograph=False
+        )
         self._threshold = np.float32(a2d.detector.threshold)
         self._caps = [attack.max_iterations for attack in a2d.attacks.values()]
         self._count = {
@@ -148,14 +151,6 @@ class Graph:
         certain = _last(lambda cost: flags(cost, [self._caps[i] for i in later]), cap, rows_)
         possible = _last(lambda cost: flags(cost, [0] * len(later)), cap, rows_)
         return certain, possible + 1
-
-
-def as_pixels(images: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-    """Bytes [N,H,W,C] as pixels within bounds, as `image_files` scales them."""
-    unit = tf.cast(images, tf.float32) / np.float32(255)
-    if bounds == Bounds():
-        return unit
-    return tf.clip_by_value(bounds.lower + unit * np.float32(bounds.range), *bounds)
 
 
 def _counter(

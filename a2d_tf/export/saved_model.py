@@ -1,7 +1,6 @@
 """Writes a detector as a SavedModel that needs nothing of this library."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf import files
-from a2d_tf.classifier import Bounds
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.export.graph import Graph, Parts, as_pixels
+from a2d_tf.export.graph import Graph, Parts
+from a2d_tf.export.intake import of_bytes, of_images
 from a2d_tf.export.warmup import write_warmup
 
 EXTRAS = "assets.extra"
 SETTINGS_FILE = "a2d.json"
 WARMUP_FILE = "tf_serving_warmup_requests"
-Served = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 JUDGE, CLASSIFY = "serving_default", "classify"
 
 
@@ -27,7 +25,8 @@ def export(a2d: Parts, folder: str | Path) -> None:
     Its signatures take `images` [N,H,W,C] with N >= 0: `serving_default` gives what
     `A2D.predict` does (`is_adversarial` bool[N], `score` f32[N], `costs` i32[N,A], `label`
     i64[N]) and `probabilities` f32[N,K]; `classify` gives `is_adversarial` alone, sooner. Either
-    takes floats within the classifier's bounds; with the suffix `_uint8`, bytes.
+    takes floats within the classifier's bounds; with the suffix `_uint8`, bytes. An image with
+    pixels beyond these or NaN is adversarial, of the largest score and the label -1.
 
     Args:
       a2d: an `A2D`.
@@ -75,23 +74,21 @@ def export(a2d: Parts, folder: str | Path) -> None:
 
 
 def _module(a2d: Parts, shape: tuple[int | None, ...]) -> tf.Module:
-    graph = Graph(a2d, shape)
+    graph, bounds = Graph(a2d, shape), a2d.classifier.bounds
     floats = tf.TensorSpec((None, *shape), tf.float32, "images")
     whole = tf.TensorSpec((None, *shape), tf.uint8, "images")
     module = tf.Module()
     module.classifier = a2d.classifier.trackable()
     module.serve = {}
     for name, method in ((JUDGE, graph.judge), (CLASSIFY, graph.classify)):
-        function = tf.function(method, input_signature=[floats], autograph=False)
+        function = tf.function(
+            of_images(method, bounds), input_signature=[floats], autograph=False
+        )
         module.serve[name] = function
         module.serve[f"{name}_uint8"] = tf.function(
-            _of_bytes(function, a2d.classifier.bounds), input_signature=[whole], autograph=False
+            of_bytes(function, bounds), input_signature=[whole], autograph=False
         )
     return module
-
-
-def _of_bytes(function: Served, bounds: Bounds) -> Served:
-    return lambda images: function(as_pixels(images, bounds))
 
 
 def _settings(a2d: Parts, shape: tuple[int | None, ...]) -> dict[str, Any]:
