@@ -27,7 +27,7 @@ IntArray = NDArray[np.integer[Any]]
 # Okabe and Ito's colour-blind-safe palette, without the yellow that vanishes on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LINE_STYLES = ("-", "--", ":", "-.")
-_BENIGN, _ADVERSARIAL = "#56B4E9", "#E69F00"
+BENIGN, ADVERSARIAL = "#56B4E9", "#E69F00"
 _DPI = 130
 _CAPTION_SIZE = 8
 _CAPTION_CHARACTERS = 22  # what fits on one line under a picture
@@ -75,7 +75,7 @@ def roc_curves(
     axes.grid(color="0.92")
     # Beside the axes, since no corner inside them is free for every detector.
     figure.legend(loc="outside right center", title="detector (AUROC)", frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def cost_boxes(
@@ -113,15 +113,15 @@ def cost_boxes(
     figure.suptitle("Iterations that each attack needs\n(quartiles; whiskers 5–95 %)", fontsize=11)
     figure.legend(
         handles=[
-            Patch(facecolor=_BENIGN, edgecolor="black", label="benign"),
-            Patch(facecolor=_ADVERSARIAL, edgecolor="black", label="adversarial"),
+            Patch(facecolor=BENIGN, edgecolor="black", label="benign"),
+            Patch(facecolor=ADVERSARIAL, edgecolor="black", label="adversarial"),
             Line2D([], [], color="0.3", linestyle="--", label="cap, and share of inputs at it"),
         ],
         loc="outside lower center",
         ncols=3,
         frameon=False,
     )
-    _save(figure, path)
+    save(figure, path)
 
 
 def side_by_side(
@@ -150,7 +150,7 @@ def side_by_side(
     for axes, (title, figures) in zip(grid, panels.items()):
         places = range(len(figures))
         for index, (label, marker, colour) in enumerate(
-            ((names[0], "o", _ADVERSARIAL), (names[1], "_", "black"))
+            ((names[0], "o", ADVERSARIAL), (names[1], "_", "black"))
         ):
             known = [(x, pair[index]) for x, pair in zip(places, figures.values())]
             points = [(x, value) for x, value in known if value is not None]
@@ -166,7 +166,7 @@ def side_by_side(
         axes.remove()
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def image_grid(
@@ -198,7 +198,7 @@ def image_grid(
         for axes in panels[len(pictures):]:
             axes.set_axis_off()
         panels[0].set_ylabel(name, fontsize=10)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _cost_panel(axes: Axes, attack: str, inputs: Mapping[str, IntArray], cap: int) -> None:
@@ -213,7 +213,7 @@ def _cost_panel(axes: Axes, attack: str, inputs: Mapping[str, IntArray], cap: in
         medianprops={"color": "black", "linewidth": 1.5},
     )
     for name, box in zip(inputs, boxes["boxes"]):
-        box.set_facecolor(_BENIGN if name == "benign" else _ADVERSARIAL)
+        box.set_facecolor(BENIGN if name == "benign" else ADVERSARIAL)
     axes.axhline(cap, color="0.3", linestyle="--", linewidth=1)
     for position, values in zip(positions, inputs.values()):
         axes.annotate(
@@ -257,7 +257,8 @@ def _wrapped(caption: str) -> str:
     return "\n".join(textwrap.fill(line, _CAPTION_CHARACTERS) for line in caption.split("\n"))
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure to a PNG file."""
     with files.replacing(path) as scratch:
         # "tight" grows the page to whatever a long name would push over its edge.
         figure.savefig(scratch, format="png", dpi=_DPI, bbox_inches="tight")

@@ -1,9 +1,11 @@
 """Figure 6: accuracies of the K-NN and Z-score detectors, on the threats of Env 1."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from a2d_tf import plots
 from a2d_tf.detectors import KNN, ZScore
 from a2d_tf.experiments.accuracies import Accuracy, accuracy
 from a2d_tf.experiments.evidence import FIT, Evidence
@@ -46,7 +48,7 @@ def run(request: Request) -> Outcome:
             panels[f"{name}, {dataset}: mean accuracy"] = {
                 key: (one.mean, published_means.get(key)) for key, one in table.items()
             }
-    return Outcome(results, grids, panels, "accuracy")
+    return Outcome(results, grids, partial(plots.side_by_side, panels, "accuracy"))
 
 
 def _knn(evidence: Evidence) -> Bars:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from a2d_tf import files, plots, report
+from a2d_tf import files, report
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.comparison import (
     DEFAULT_MODELS,
@@ -87,16 +87,12 @@ class Outcome(NamedTuple):
     Attributes:
       results: JSON values.
       grids: ours beside the published, as tables.
-      panels: the same as a picture; see `plots.side_by_side`.
-      quantity: what the picture shows.
-      sides: whose figures stand beside each other there.
+      draw: draws the figure to a PNG file.
     """
 
     results: dict[str, Any]
     grids: Sequence[Grid]
-    panels: plots.Panels
-    quantity: str
-    sides: tuple[str, str] = ("ours", "paper")
+    draw: Callable[[Path], None]
 
 
 class Experiment(NamedTuple):
@@ -119,9 +115,7 @@ def run(name: str, experiment: Experiment, request: Request) -> Outcome:
         )
     outcome = experiment.run(request)
     picture = f"{name}.png"
-    plots.side_by_side(
-        outcome.panels, outcome.quantity, request.workdir / picture, outcome.sides
-    )
+    outcome.draw(request.workdir / picture)
     files.save_json(request.workdir / f"{name}.json", {
         "experiment": name,
         "limit": request.limit,

@@ -1,12 +1,13 @@
 """Search mode beside counting every iteration, on the same inputs."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from a2d_tf import metrics
+from a2d_tf import metrics, plots
 from a2d_tf.experiments.evidence import BENIGN, TEST, Evidence
 from a2d_tf.experiments.reproduction import Outcome, Request
 from a2d_tf.experiments.table2 import THREATS
@@ -38,7 +39,8 @@ def run(request: Request) -> Outcome:
         "faster, all", "Spearman", *(f"AUROC {threat} (counted)" for threat in THREATS),
     ]
     grid = Grid(f"Costs by search, limit {request.limit}", header, rows)
-    return Outcome(results, [grid], panels, "AUROC", ("search", "every iteration counted"))
+    sides = ("search", "every iteration counted")
+    return Outcome(results, [grid], partial(plots.side_by_side, panels, "AUROC", names=sides))
 
 
 def _compare(evidence: Evidence, attack: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Table 2, Env 1: the AUROC of every defence and baseline on every threat."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from a2d_tf import plots
 from a2d_tf.experiments import comparison
 from a2d_tf.experiments.measurements import PARTINGS, published
 from a2d_tf.experiments.reproduction import Outcome, Request
@@ -63,7 +65,7 @@ def run(request: Request) -> Outcome:
                 _short(name): (float(np.mean(values)), paper[threat].get(name))
                 for name, values in columns.items()
             }
-    return Outcome(results, grids, panels, "AUROC")
+    return Outcome(results, grids, partial(plots.side_by_side, panels, "AUROC"))
 
 
 def _aurocs(runs: list[dict[str, Any]], section: str) -> Aurocs:

@@ -1,9 +1,11 @@
 """Table 7: what the detectors' parameters do, on MNIST and all four attacks (section C)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from a2d_tf import plots
 from a2d_tf.detectors import KNN, SVM, Forest, Tree, ZScore
 from a2d_tf.experiments.accuracies import Accuracy, accuracy
 from a2d_tf.experiments.evidence import Evidence
@@ -39,7 +41,8 @@ def run(request: Request) -> Outcome:
     }
     splits = {name: len(index) for name, index in evidences[0].splits.items()}
     results = {"accuracy_benign_adversarial": table, "published": paper, "splits": splits}
-    return Outcome(results, [Grid("Accuracy on MNIST", header, rows)], panels, "accuracy")
+    grid = Grid("Accuracy on MNIST", header, rows)
+    return Outcome(results, [grid], partial(plots.side_by_side, panels, "accuracy"))
 
 
 def _settings(evidence: Evidence) -> dict[str, Setting]:
