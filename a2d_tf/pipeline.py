@@ -221,7 +221,8 @@ class A2D:
         Up to `VERDICT_BATCHES` batches are held at once, so that few rows wait for the last.
 
         A detector that cannot tell before it knows all costs (several attacks, and a score that
-        may rise with a cost) takes as long as `predict`.
+        may rise with a cost; an attack that does not stop at its first success) takes as long as
+        `predict`.
 
         Args:
           images: f32[N,H,W,C] or a dataset of them, as for `predict`.

@@ -34,6 +34,8 @@ class Range(NamedTuple):
 
 def can_settle(detector: CostDetector, attacks: Mapping[str, Attack]) -> bool:
     """Whether a verdict can be known before all costs are: see `undecided`."""
+    if not all(attack.stops_early for attack in attacks.values()):
+        return False
     return detector.falls_with_cost or len(attacks) == 1
 
 

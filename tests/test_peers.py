@@ -1,11 +1,13 @@
 """Ours against Foolbox 3 and ART on the same classifier; needs the extra `peers`."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
 from a2d_tf import Classifier
-from a2d_tf.attacks import BIM, CarliniWagner
+from a2d_tf.attacks import BIM, FGSM, CarliniWagner, DeepFool
 from a2d_tf.benchmark import peers
 
 foolbox = pytest.importorskip("foolbox", reason="the extra `peers` is not installed")
@@ -18,50 +20,102 @@ def l2(images: np.ndarray, others: np.ndarray, succeeded: np.ndarray) -> float:
     return float(np.sqrt(np.square(images - others).sum(axis=(1, 2, 3)))[succeeded].mean())
 
 
-def of_foolbox(logits: keras.Model, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+@pytest.fixture(scope="module")
+def logits(model: keras.Model) -> keras.Model:
+    network = keras.Sequential([*model.layers[:-1], keras.layers.Dense(10)])
+    network.build((None, 8, 8, 1))
+    network.layers[-1].set_weights(model.layers[-1].get_weights())
+    return network
+
+
+def of_foolbox(
+    attack: Any, logits: keras.Model, images: np.ndarray, labels: np.ndarray,
+    eps: float | None = None,
+) -> np.ndarray:
     import tensorflow as tf
-    attack = foolbox.attacks.L2CarliniWagnerAttack(
-        binary_search_steps=SEARCHES, steps=STEPS, stepsize=STEP, initial_const=CONST
-    )
     model = foolbox.TensorFlowModel(logits, bounds=(0, 1))
-    _, found, _ = attack(model, tf.constant(images), tf.constant(labels), epsilons=None)
+    _, found, _ = attack(model, tf.constant(images), tf.constant(labels), epsilons=eps)
     return np.asarray(found)
 
 
-def of_art(logits: keras.Model, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    from art.attacks.evasion import CarliniL2Method
+def for_art(logits: keras.Model) -> Any:
     from art.estimators.classification import TensorFlowV2Classifier
 
-    classifier = TensorFlowV2Classifier(
-        logits, nb_classes=10, input_shape=images.shape[1:], clip_values=(0, 1),
+    return TensorFlowV2Classifier(
+        logits, nb_classes=10, input_shape=(8, 8, 1), clip_values=(0, 1),
         loss_object=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    attack = CarliniL2Method(
-        classifier, binary_search_steps=SEARCHES, max_iter=STEPS, learning_rate=STEP,
-        initial_const=CONST, batch_size=len(images), verbose=False,
-    )
-    found: np.ndarray = attack.generate(images, np.eye(10)[labels])
-    return found
 
 
 def test_carlini_wagner_is_as_near_as_the_better_peer(
-    model: keras.Model, classifier: Classifier, benign: np.ndarray
+    logits: keras.Model, classifier: Classifier, benign: np.ndarray
 ) -> None:
+    from art.attacks.evasion import CarliniL2Method
+
     images = benign[:40]
     labels = classifier.predict(images)
-    logits = keras.Sequential([*model.layers[:-1], keras.layers.Dense(10)])
-    logits.build((None, 8, 8, 1))
-    logits.layers[-1].set_weights(model.layers[-1].get_weights())
     ours = CarliniWagner(
         step=STEP, initial_const=CONST, binary_search_steps=SEARCHES,
         max_iterations=SEARCHES * STEPS,
     ).run(classifier, images).adversarial
-    found = [ours, of_foolbox(logits, images, labels), of_art(logits, images, labels)]
+    of_peer = foolbox.attacks.L2CarliniWagnerAttack(
+        binary_search_steps=SEARCHES, steps=STEPS, stepsize=STEP, initial_const=CONST
+    )
+    of_art = CarliniL2Method(
+        for_art(logits), binary_search_steps=SEARCHES, max_iter=STEPS, learning_rate=STEP,
+        initial_const=CONST, batch_size=len(images), verbose=False,
+    ).generate(images, np.eye(10)[labels])
+    found = [ours, of_foolbox(of_peer, logits, images, labels), of_art]
     fooled = [classifier.predict(np.clip(one, 0, 1)) != labels for one in found]
     assert fooled[0].all()
     distances = [l2(one, images, success) for one, success in zip(found, fooled)]
     print("mean L2 of ours, Foolbox, ART:", distances, [f.mean() for f in fooled])
     assert distances[0] <= 1.05 * min(distances[1:])
+
+
+def test_fgsm_finds_the_length_that_peers_find(
+    logits: keras.Model, classifier: Classifier, benign: np.ndarray
+) -> None:
+    from art.attacks.evasion import FastGradientMethod
+
+    images, step, count = benign[:40], 0.01, 60
+    labels = classifier.predict(images)
+    ours = FGSM(step=step, max_iterations=count).run(classifier, images)
+    attack = foolbox.attacks.LinfFastGradientAttack()
+    fooled = np.stack([
+        classifier.predict(of_foolbox(attack, logits, images, labels, step * (i + 1))) != labels
+        for i in range(count)
+    ])
+    np.testing.assert_array_equal(ours.success, fooled.any(axis=0))
+    expected = np.where(fooled.any(axis=0), fooled.argmax(axis=0), count)
+    assert np.abs(ours.cost - expected).max() <= 1 and (ours.cost == expected).mean() >= 0.95
+    minimal = FastGradientMethod(
+        for_art(logits), eps=step * count, eps_step=step, minimal=True, batch_size=len(images)
+    ).generate(images, np.eye(10)[labels])
+    lengths = np.abs(minimal - images).max(axis=(1, 2, 3))[ours.success]
+    np.testing.assert_allclose(lengths, step * (ours.cost[ours.success] + 1), atol=1.01 * step)
+
+
+def test_deepfool_is_as_near_as_peers(
+    logits: keras.Model, classifier: Classifier, benign: np.ndarray
+) -> None:
+    from art.attacks.evasion import DeepFool as DeepFoolOfArt
+
+    images = benign[:60]
+    labels = classifier.predict(images)
+    ours = DeepFool(max_iterations=100).run(classifier, images).adversarial
+    attack = foolbox.attacks.L2DeepFoolAttack(steps=100, candidates=10, overshoot=0.05)
+    of_art = DeepFoolOfArt(
+        for_art(logits), max_iter=100, epsilon=0.05, nb_grads=10, batch_size=60, verbose=False
+    ).generate(images)
+    found = [ours, of_foolbox(attack, logits, images, labels), of_art]
+    fooled = [classifier.predict(np.clip(one, 0, 1)) != labels for one in found]
+    of_all = np.all(fooled, axis=0)
+    distances = [l2(one, images, of_all) for one in found]
+    print("mean L2 of ours, Foolbox, ART:", distances, [f.mean() for f in fooled])
+    assert fooled[0].all() and of_all.mean() > 0.8
+    # Foolbox 3 goes beyond the boundary once for the whole way, not in every step.
+    assert distances[0] <= 1.1 * min(distances[1:])
 
 
 def test_peers_take_the_same_steps(classifier: Classifier, benign: np.ndarray) -> None:

@@ -174,7 +174,7 @@ BAD = {
         ("benchmark", "--model=model.keras", "--images=few.npz", "--batch_sizes=8,none"),
         "expected --batch_sizes=N,N,... of numbers >= 1, got '8,none'",
     ),
-    "no steps to choose": ((*FIT, "--preset=own", "--attacks=dba"), "which has no step"),
+    "no steps to choose": ((*FIT, "--preset=own", "--attacks=dba"), "which has no such step"),
     "one number": ((*COST, "--images=number.npz"), "to hold rows of 'images', got a number"),
     "no peer": (("benchmark", "--model=model.keras", "--images=few.npz", "--attacks=bim-search",
                  "--peers"), "--attacks with bim for --peers"),

@@ -40,7 +40,7 @@ def test_what_cannot_be_calibrated_is_refused(classifier: Classifier, benign: np
         return tf.stack([5 + lean, lean], axis=1) * [[1.0, 0.5]]
 
     for name, one, images, cost, message in (
-        ("dba", classifier, benign[:5], 100, "which has no step"),
+        ("dba", classifier, benign[:5], 100, "which has no such step"),
         ("bim", classifier, benign[:5], 50.5, "a whole median cost of at least 10, got 50.5"),
         ("bin", classifier, benign[:5], 100, "expected an attack out of"),
         ("bim", classifier, benign[:0], 100, "at least one benign image"),

@@ -1,4 +1,4 @@
-"""Attacks that follow the gradient: what they share, and BIM in two norms."""
+"""Attacks that follow the gradient: what they share, BIM in two norms, and FGSM."""
 
 import abc
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import tensorflow as tf
 from a2d_tf.attacks import search
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, per_image
-from a2d_tf.classifier import Classifier
+from a2d_tf.classifier import Bounds, Classifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +53,36 @@ class GradientAttack(Attack):
             goal = tf.where(untouched, self.aim(state, logits, label), state["goal"])
             # Per example: a mean over the batch would tie the examples to one another.
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(goal, logits)
-        state = state | {"goal": goal}
+        state = state | {"goal": goal, "gradients": state["queries"]}
         moved = self.update(classifier, state, tape.gradient(loss, state["images"]))
-
         cost = steps - (0 if self.tests_before_update else 1)
-        success = self.reached(prediction, goal) & (cost >= 0)
-        # An update that changes nothing now never will: the rest is known without computing it.
-        finished = success | (cost >= state["max_cost"] - 1) | _unchanged(state, moved)
-        return state | moved | {
-            "images": tf.where(
-                per_image(finished), state["images"], moved["images"]
-            ),
-            "cost": tf.where(success, cost, state["max_cost"]),
-            "success": success,
-            "finished": finished,
-            "gradients": state["queries"],
-        }
+        return judged(state, moved, cost, self.reached(prediction, goal))
+
+
+def judged(state: State, moved: State, cost: tf.Tensor, reached: tf.Tensor) -> State:
+    """Rows after their test: those that go on move, the others say what they cost.
+
+    Args:
+      state: whose images were tested.
+      moved: the parts of the state that a step changes.
+      cost: i32[n], of a success at this test; negative where none counts yet.
+      reached: bool[n], what the test says.
+    """
+    success = reached & (cost >= 0)
+    # An update that changes nothing now never will: the rest is known without computing it.
+    finished = success | (cost >= state["max_cost"] - 1) | _unchanged(state, moved)
+    return state | moved | {
+        "images": tf.where(per_image(finished), state["images"], moved["images"]),
+        "cost": tf.where(success, cost, state["max_cost"]),
+        "success": success,
+        "finished": finished,
+    }
+
+
+def free(images: tf.Tensor, gradient: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """One at the pixels that can move against the gradient, zero at those that a bound holds."""
+    held = (images <= bounds.lower) & (gradient > 0) | (images >= bounds.upper) & (gradient < 0)
+    return tf.where(held, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +165,45 @@ class BIM2(BIM):
 
     def project(self, perturbation: tf.Tensor, radius: float) -> tf.Tensor:
         return perturbation * (radius / tf.maximum(_rms(perturbation), radius))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FGSM(Attack):
+    """Fast Gradient Sign Method (Goodfellow 2015; FGSM_d in the paper, section 5.1).
+
+    All steps follow the gradient's sign at the untouched image, for which one backward pass
+    suffices; the cost is the number of lengths that did not succeed.
+
+    Attributes:
+      step: by how much the perturbation grows from one test to the next, as a fraction of the
+        pixel range.
+      max_iterations: lengths tried at most.
+    """
+
+    name: ClassVar[str] = "fgsm"
+    step: float
+
+    def start(self, examples: Examples) -> State:
+        return {
+            "images": examples.images,
+            "original": examples.images,
+            "goal": examples.labels,
+            "direction": tf.zeros_like(examples.images),
+        }
+
+    def advance(self, classifier: Classifier, state: State) -> State:
+        first = state["queries"] == 1
+        answers = search.ask(classifier, state["images"], state["goal"], first)
+        direction = tf.where(per_image(first), tf.sign(answers.gradient), state["direction"])
+        length = self.step * classifier.bounds.range * tf.cast(state["queries"], tf.float32)
+        longer = state["original"] + per_image(length) * direction
+        state = state | {
+            "goal": answers.goal,
+            "direction": direction,
+            "gradients": tf.ones_like(state["gradients"]),
+        }
+        moved = {"images": tf.clip_by_value(longer, *classifier.bounds)}
+        return judged(state, moved, state["queries"] - 2, answers.prediction != answers.goal)
 
 
 def _rms(values: tf.Tensor) -> tf.Tensor:

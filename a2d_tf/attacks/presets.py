@@ -4,7 +4,11 @@ from dataclasses import replace
 
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.boundary import DBA
-from a2d_tf.attacks.gradient import BIM, BIM2
+from a2d_tf.attacks.carlini import CarliniWagner
+from a2d_tf.attacks.deepfool import DeepFool
+from a2d_tf.attacks.gradient import BIM, BIM2, FGSM
+from a2d_tf.attacks.lbfgs import LBFGS
+from a2d_tf.attacks.local_search import LocalSearch
 from a2d_tf.attacks.saliency import JSMA
 from a2d_tf.errors import pick
 
@@ -25,6 +29,20 @@ PRESETS: dict[str, dict[str, Attack]] = {
         "dba": DBA(mse_threshold=5e-5, max_iterations=5000),
     },
 }
+# The other attacks that the paper compares (section 5.1), and DeepFool: Foolbox 1.8's defaults.
+_OTHERS: dict[str, Attack] = {
+    "fgsm": FGSM(step=0.001, max_iterations=1000),
+    "deepfool": DeepFool(max_iterations=100),
+    "lbfgs": LBFGS(initial_const=2e-5, steps_per_constant=150, max_iterations=4500),
+    "lsa": LocalSearch(
+        factor=1.5, extreme=10.0, reach=5, chosen=5, first=0.1, max_iterations=150
+    ),
+    "cw": CarliniWagner(
+        initial_const=0.01, step=0.005, binary_search_steps=5, max_iterations=5000
+    ),
+}
+for _attacks in PRESETS.values():
+    _attacks |= _OTHERS
 # Searches with the same settings.
 for _attacks in PRESETS.values():
     _attacks |= {
@@ -37,8 +55,8 @@ def preset(name: str, dataset: str) -> Attack:
     """A cost attack with the published settings.
 
     Args:
-      name: "bim", "bim2", "jsma" or "dba"; "bim-search" or "bim2-search" for the same cost in
-        long strides (`attacks.search`).
+      name: "bim", "bim2", "jsma", "dba", "fgsm", "deepfool", "lbfgs", "lsa" or "cw";
+        "bim-search" or "bim2-search" for the same cost in long strides (`attacks.search`).
       dataset: "mnist" or "cifar10".
 
     Raises:

@@ -44,7 +44,7 @@ class Searchable(Protocol):
         """What a unit step along the direction adds to a loss of this gradient, f32[n]."""
 
 
-class _Answers(NamedTuple):
+class Answers(NamedTuple):
     """What the classifier says of images, a row each; no gradient where none was wanted."""
 
     prediction: tf.Tensor
@@ -81,7 +81,7 @@ def advance(attack: Searchable, classifier: Classifier, state: State) -> State:
     first = state["queries"] == 1
     images = attack.walk(classifier, state, state["direction"], per_image(state["trial"]))
     stuck = ~first & tf.reduce_all(images == state["images"], axis=(1, 2, 3))
-    answers = _ask(classifier, images, state["goal"], state["fresh"])
+    answers = ask(classifier, images, state["goal"], state["fresh"])
     keeps = answers.prediction == answers.goal
 
     direction = attack.direction(answers.gradient)
@@ -148,14 +148,14 @@ def _judgement(state: State, stuck: tf.Tensor) -> State:
     }
 
 
-def _ask(
+def ask(
     classifier: Classifier, images: tf.Tensor, goal: tf.Tensor, fresh: tf.Tensor
-) -> _Answers:
+) -> Answers:
     """Asks for the gradients of some images f32[n,H,W,C], and for the margins of all.
 
     Where the goal i32[n] is negative, the classifier's own label is meant.
     """
-    def look(images: tf.Tensor, goal: tf.Tensor) -> tuple[_Answers, tf.Tensor]:
+    def look(images: tf.Tensor, goal: tf.Tensor) -> tuple[Answers, tf.Tensor]:
         logits = classifier(images)
         prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
         goal = tf.where(goal < 0, prediction, goal)
@@ -165,15 +165,15 @@ def _ask(
         # Its gradient has the direction of cross-entropy's, and never vanishes where the
         # classifier is certain.
         smooth = tf.reduce_logsumexp(others, axis=1) - own
-        return _Answers(prediction, goal, margin, tf.zeros_like(images)), smooth
+        return Answers(prediction, goal, margin, tf.zeros_like(images)), smooth
 
-    def look_closely(images: tf.Tensor, goal: tf.Tensor) -> _Answers:
+    def look_closely(images: tf.Tensor, goal: tf.Tensor) -> Answers:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             answers, loss = look(images, goal)
         return answers._replace(gradient=tape.gradient(loss, images))
 
-    nothing = _Answers(goal[:0], goal[:0], tf.zeros(0), images[:0])
+    nothing = Answers(goal[:0], goal[:0], tf.zeros(0), images[:0])
     parts = []
     for wanted, ask in ((fresh, look_closely), (~fresh, lambda *args: look(*args)[0])):
         index = tf.where(wanted)[:, 0]
@@ -182,7 +182,7 @@ def _ask(
         parts.append((index, tf.cond(tf.reduce_any(wanted), lambda: ask(*some), lambda: nothing)))
     indices, answers = zip(*parts)
     order = tf.argsort(tf.concat(indices, 0))
-    return _Answers(*(
+    return Answers(*(
         tf.gather(tf.concat(columns, 0), order) for columns in zip(*answers, strict=True)
     ))
 

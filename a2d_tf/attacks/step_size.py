@@ -54,7 +54,7 @@ def calibrate(
     if not isinstance(template, BIM):
         raise InvalidInputError(
             f"expected bim, bim2, a search of theirs or jsma to calibrate, got {name}, which has "
-            "no step; choose its settings yourself"
+            "no such step; choose its settings yourself"
         )
     if not (isinstance(cost, int) and cost >= 10):
         raise InvalidInputError(f"expected a whole median cost of at least 10, got {cost}")

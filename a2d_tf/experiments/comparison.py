@@ -26,7 +26,7 @@ BaselineFactory = Callable[[Classifier, Dataset, int], ImageDetector]
 FittedOn = tuple[str, ...]
 AllScores = dict[str, dict[FittedOn, Scores]]  # column -> threats it was fitted on -> scores
 # Thousands of queries per image, where the others make hundreds.
-SLOW = ("dba",)
+SLOW = ("dba", "lsa", "cw")
 # What each dataset's classifier is and how long it trains to the published accuracy.
 DEFAULT_MODELS = {"digits": ("lenet", 15), "mnist": ("lenet", 12), "cifar10": ("convnet", 40)}
 
