@@ -1,0 +1,68 @@
+"""CLEVER scores image by image, each kept once it is there (the paper, Table 1)."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from a2d_tf import files
+from a2d_tf.classifier import Classifier, Images
+from a2d_tf.clever import Clever, Sampling, clever_table
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.experiments.store import Arrays, Store
+from a2d_tf.progress import Progress
+
+
+def run(
+    classifier: Classifier,
+    images: Images,
+    targets: Sequence[str],
+    sampling: Sampling,
+    workdir: str | Path,
+    *,
+    batch_size: int,
+    progress: Progress,
+) -> Clever:
+    """The scores of `clever_table`; an image that is in the folder already is not done again.
+
+    Args:
+      classifier: one that was loaded from a file, whose hash names it in the folder.
+      images: f32[N,H,W,C], N >= 1.
+      targets: the kinds of targets, in the order of the columns.
+      sampling: where and at how many points gradients are looked at.
+      workdir: where finished images are kept.
+      batch_size: points at once.
+      progress: follows the images.
+
+    Raises:
+      InvalidInputError, UnsuitableClassifierError: as `clever_table`, or no file or no image.
+    """
+    if classifier.path is None:
+        raise InvalidInputError("expected a classifier from a file; make it by Classifier.load")
+    checked = classifier.check(images)
+    if not len(checked):
+        raise InvalidInputError("expected at least one image, got none")
+    store = Store(Path(workdir))
+    made_from = {
+        "model": files.sha256(classifier.path), "signature": classifier.signature,
+        "output": classifier.output, "probabilities": classifier.probabilities,
+        "bounds": list(classifier.bounds), "targets": list(targets), "sampling": repr(sampling),
+    }
+
+    def scored(image: Images) -> Clever:
+        def make() -> Arrays:
+            table = clever_table(
+                classifier, image[None], targets, sampling, batch_size=batch_size
+            )
+            return table._asdict()
+
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+        return Clever(**store.arrays("clever", made_from | {"image": digest}, make))
+
+    rows = []
+    with progress.stage("CLEVER", len(checked)) as advance:
+        for image in checked:
+            rows.append(scored(image))
+            advance(1)
+    return Clever._make(np.concatenate(column) for column in zip(*rows))
