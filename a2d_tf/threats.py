@@ -10,6 +10,7 @@ import tensorflow as tf
 from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from numpy.typing import ArrayLike, NDArray
 
+from a2d_tf import attacks
 from a2d_tf.attacks import BIM, CarliniWagner, PairwiseJSMA, randomness
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.classifier import Classifier, Images, Labels
@@ -189,14 +190,34 @@ class CW(Threat):
         return attack.run(classifier, images, labels, on_finished=on_finished).adversarial
 
 
-# Paper, Table 5.
+@dataclass(frozen=True, kw_only=True)
+class DeepFool(Threat):
+    """The step across the nearest boundary of a linear model, again and again (2016).
+
+    Attributes:
+      iterations: steps at most.
+    """
+
+    name: ClassVar[str] = "deepfool"
+    iterations: int = 100
+
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
+        attack = attacks.DeepFool(max_iterations=self.iterations)
+        return attack.run(classifier, images, labels, on_finished=on_finished).adversarial
+
+
+# Paper, Table 5; DeepFool is Foolbox's.
 _JSMA, _CW = JSMA(theta=1.0, gamma=0.1), CW(kappa=0.0, c=0.02)
 PRESETS: dict[str, dict[str, Threat]] = {
     "mnist": {
         "fgsm": FGSM(eps=0.3), "bim-a": BIMa(eps=0.3, step=0.01), "jsma": _JSMA, "cw": _CW,
+        "deepfool": DeepFool(),
     },
     "cifar10": {
         "fgsm": FGSM(eps=0.05), "bim-a": BIMa(eps=0.05, step=0.005), "jsma": _JSMA, "cw": _CW,
+        "deepfool": DeepFool(),
     },
 }
 
@@ -205,7 +226,7 @@ def preset(name: str, dataset: str) -> Threat:
     """A threat with the settings of the paper's Table 5.
 
     Args:
-      name: "fgsm", "bim-a", "jsma" or "cw".
+      name: "fgsm", "bim-a", "jsma", "cw" or "deepfool".
       dataset: "mnist" or "cifar10".
 
     Raises:

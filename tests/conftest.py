@@ -84,3 +84,17 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "small.keras"
     network.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def digits_as_mnist(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with digits under MNIST's name, and a model of them under LeNet's."""
+    path = tmp_path_factory.mktemp("digits_as_mnist")
+    digits = load_dataset("digits")
+    np.savez(
+        path / "mnist.npz", y_train=digits.y_train, y_test=digits.y_test,
+        **{name: np.round(255 * getattr(digits, name)[..., 0]).astype(np.uint8)
+           for name in ("x_train", "x_test")},
+    )
+    (path / "lenet_mnist.keras").write_bytes(small_model.read_bytes())
+    return path

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 # Lower layers never import higher ones; a module belongs to the longest matching prefix.
 LAYERS = [
     ["version", "errors", "files", "progress", "calibration", "metrics", "plots", "report"],
+    ["charts"],
     ["saved_models", "answers"],
     ["loading"],
     ["classifier"],
@@ -17,7 +18,8 @@ LAYERS = [
     ["models"],
     ["attacks"],
     ["threats"],
-    ["costs", "directions"],
+    ["costs", "directions", "clever"],
+    ["selection"],
     ["detectors"],
     ["saving", "verdicts"],
     ["export"],
@@ -30,6 +32,7 @@ FORBIDDEN = {
     "detectors": {"attacks", "classifier", "costs", "data", "threats", "pipeline"},
     "attacks": {"costs", "threats", "data", "image_files", "detectors"},
     "costs": {"detectors", "threats"},
+    "clever": {"costs", "threats", "data"},
 }
 
 

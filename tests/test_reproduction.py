@@ -1,6 +1,7 @@
 """The paper's tables, from end to end on small data and from known costs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from a2d_tf.data import load_dataset
 from a2d_tf.detectors import KNN, ZScore
 from a2d_tf.experiments import table7
 from a2d_tf.experiments.accuracies import accuracy
@@ -21,16 +21,9 @@ THREATS = ("fgsm", "bim-a", "jsma", "cw")
 
 
 @pytest.fixture(scope="module")
-def folder(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Digits under MNIST's name, and a model of them."""
-    path = tmp_path_factory.mktemp("reproduce")
-    digits = load_dataset("digits")
-    np.savez(
-        path / "mnist.npz", y_train=digits.y_train, y_test=digits.y_test,
-        **{name: np.round(255 * getattr(digits, name)[..., 0]).astype(np.uint8)
-           for name in ("x_train", "x_test")},
-    )
-    (path / "lenet_mnist.keras").write_bytes(small_model.read_bytes())
+def folder(digits_as_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the script finds its data, and may write."""
+    path: Path = shutil.copytree(digits_as_mnist, tmp_path_factory.mktemp("reproduce") / "data")
     return path
 
 

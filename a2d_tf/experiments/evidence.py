@@ -95,7 +95,7 @@ class Evidence:
         }
         self._dataset = dataset
         self.store = store
-        self._progress = progress
+        self.progress = progress
         labels = self._predictions()
         correct = labels == dataset.y_test
         self.accuracy = float(correct.mean())
@@ -157,10 +157,10 @@ class Evidence:
 
         def make() -> Arrays:
             title = f"direction costs of {kind} ({split})"
-            with self._progress.stage(title, len(images)) as advance:
+            with self.progress.stage(title, len(images)) as advance:
                 return {"costs": direction_costs(self.classifier, images, on_finished=advance)}
 
-        origin = self._origin(kind, split)
+        origin = self.origin(kind, split)
         return self.store.arrays(f"directions/{kind}/{split}", origin, make)["costs"]
 
     def confidence(self, split: str) -> NDArray[np.float64]:
@@ -181,11 +181,11 @@ class Evidence:
         images, truth = self._dataset.x_test[index], self._dataset.y_test[index]
 
         def make() -> Arrays:
-            with self._progress.stage(f"craft {threat} ({split})", len(index)) as advance:
+            with self.progress.stage(f"craft {threat} ({split})", len(index)) as advance:
                 crafted = self.threats[threat].craft(self.classifier, images, truth, advance)
             return crafted._asdict()
 
-        return self.store.arrays(f"craft/{threat}/{split}", self._origin(threat, split), make)
+        return self.store.arrays(f"craft/{threat}/{split}", self.origin(threat, split), make)
 
     def _cost_column(self, kind: str, split: str, name: str) -> NDArray[np.int32]:
         if name in self.first:
@@ -194,7 +194,7 @@ class Evidence:
 
     def _counts(self, kind: str, split: str, name: str) -> Arrays:
         images = self.inputs(kind, split).images
-        made_from = self._origin(kind, split) | {"attack": repr(self.attacks[name])}
+        made_from = self.origin(kind, split) | {"attack": repr(self.attacks[name])}
 
         def make() -> Arrays:
             start = time.perf_counter()
@@ -233,11 +233,11 @@ class Evidence:
         return self.store.arrays(f"cost/{name}/{split}", made_from, make)
 
     def _counted(self, title: str, name: str, images: Images) -> CostTable:
-        with self._progress.stage(title, len(images)) as advance:
+        with self.progress.stage(title, len(images)) as advance:
             attack = {name: self.attacks[name]}
             return attack_costs(self.classifier, images, attack, on_finished=advance)
 
-    def _origin(self, kind: str, split: str) -> dict[str, Any]:
+    def origin(self, kind: str, split: str) -> dict[str, Any]:
         threat = None if kind == BENIGN else repr(self.threats[kind])
         return self.made_from | {"split": split, "threat": threat}
 

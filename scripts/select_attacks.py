@@ -1,0 +1,62 @@
+"""Which attack to defend a model with: separation and time, as a table and a picture.
+
+  python scripts/select_attacks.py --model=lenet.keras --images=benign.npz \\
+      --adversarial=fgsm.npz --attacks=bim-search,bim2-search,jsma,deepfool --out=choice.json
+
+Writes the figures to --out and a picture beside it. Without --adversarial, the published FGSM and
+BIM-a of --preset craft some from the benign images.
+"""
+
+from pathlib import Path
+
+import cli
+import numpy as np
+from absl import flags
+
+from a2d_tf import attacks, files, image_files, selection, threats
+
+FLAGS = flags.FLAGS
+CRAFTED = ("fgsm", "bim-a")
+cli.define_model_flags()
+flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
+flags.DEFINE_string("adversarial", None, "Adversarial images, .npz or folder; else crafted.")
+cli.define_names("attacks", ["fgsm", "bim-search", "bim2-search", "jsma", "deepfool"],
+                 f"To choose from, out of {', '.join(attacks.PRESETS['mnist'])}.")
+flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
+flags.DEFINE_integer("limit", 200, "The first so many images of either kind.", lower_bound=1)
+cli.define_out("A .json file to write, and a .png beside it.")
+
+
+def main() -> None:
+    named = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+    classifier = cli.load_classifier()
+    benign = image_files.load_images(FLAGS.images, classifier).images[:FLAGS.limit]
+    if FLAGS.adversarial:
+        adversarial = image_files.load_adversarial(FLAGS.adversarial, classifier)[:FLAGS.limit]
+    else:
+        labels = classifier.predict(benign)
+        adversarial = np.concatenate([
+            crafted.images[crafted.success] for name in CRAFTED for crafted in [
+                threats.preset(name, FLAGS.preset).craft(classifier, benign, labels)
+            ]
+        ])
+    total = len(named) * (len(benign) + len(adversarial))
+    with cli.TerminalProgress().stage("attack costs", total) as advance:
+        found = selection.select_attacks(
+            classifier, benign, adversarial, named, on_finished=advance
+        )
+    picture = Path(FLAGS.out).with_suffix(".png")
+    selection.draw(found, picture)
+    files.save_json(FLAGS.out, {
+        "attacks": [one._asdict() | {"per_second": one.per_second} for one in found],
+        "images": {"benign": len(benign), "adversarial": len(adversarial)},
+        "provenance": files.provenance(
+            FLAGS.model, **{name: repr(attack) for name, attack in named.items()}
+        ),
+    })
+    cli.show([selection.grid(found)])
+    print(f"{FLAGS.out}, {picture}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

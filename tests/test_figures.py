@@ -1,0 +1,157 @@
+"""The figures of sections 3 and 5.1, from end to end on small data and from known numbers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+from matplotlib import image
+
+from a2d_tf import Classifier, InvalidInputError, attacks, charts, selection
+from a2d_tf.charts import Axis
+from a2d_tf.clever import Sampling
+from a2d_tf.experiments import catalogue, iterations, measured, reproduction, table1, times
+from a2d_tf.experiments.measurements import published
+from a2d_tf.experiments.reproduction import Outcome, Request
+from a2d_tf.progress import Silent
+
+LIMIT = 4
+Run = Callable[[str], Outcome]
+
+
+@pytest.fixture(scope="module")
+def run(digits_as_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs an experiment on few images; all share a folder, and so their stages."""
+    folder = tmp_path_factory.mktemp("figures")
+    request = Request(
+        datasets=["mnist"], limit=LIMIT, seeds=[], workdir=folder, data_dir=digits_as_mnist,
+        model_dir=digits_as_mnist, baselines={}, progress=Silent(),
+    )
+
+    def experiment(name: str) -> Outcome:
+        outcome = reproduction.run(name, catalogue.EXPERIMENTS[name], request)
+        assert image.imread(folder / f"{name}.png").shape[0] > 200
+        assert outcome.grids[0].title in (folder / f"{name}.md").read_text()
+        return outcome
+
+    return experiment
+
+
+@pytest.fixture(autouse=True)
+def few_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = Sampling(batches=6, samples=4)
+    monkeypatch.setattr(measured, "FEW", few)
+    monkeypatch.setattr(measured, "CHEAP", few)
+
+
+def test_table1_compares_means_of_scores(run: Run) -> None:
+    found = run("table1").results["mnist"]
+    assert list(found) == ["untargeted", "top2", "top5", "least_likely"]
+    for row in found.values():
+        means = {kind: one["mean"] for kind, one in row["scores"].items()}
+        assert list(means) == ["benign", "fgsm", "bim-a", "jsma", "cw"]
+        assert row["ratio"]["cw"] == pytest.approx(means["benign"] / means["cw"])
+    assert (
+        found["untargeted"]["scores"]["benign"]["mean"]
+        <= found["top2"]["scores"]["benign"]["mean"]
+    )
+
+
+def test_a_row_of_table1_by_hand() -> None:
+    scores = {"benign": np.array([2.0, 4.0])}
+    scores |= {threat: np.array([0.5, 0.5]) for threat in ("fgsm", "bim-a", "jsma")}
+    row = table1._row(scores | {"cw": np.array([0.1, 0.3])})
+    assert row["ratio"] == pytest.approx({"fgsm": 6, "bim-a": 6, "jsma": 6, "cw": 15})
+    assert row["average_ratio"] == pytest.approx(3 / 0.425)
+    half = scipy.stats.t.ppf(0.95, 1) * np.sqrt(2) / np.sqrt(2)
+    assert row["scores"]["benign"]["half_interval90"] == pytest.approx(half)
+
+
+def test_time_of_jsma_against_iterations_and_clever(run: Run) -> None:
+    figure10, figure2 = run("figure10").results["mnist"], run("figure2").results["mnist"]
+    assert figure10["images"] == figure2["images"] > 2 * LIMIT
+    assert figure10["pearson"] > 0.8
+    assert -1 <= figure2["spearman"] <= 1
+
+
+def test_figure3_compares_halves(run: Run) -> None:
+    results = run("figure3").results
+    found = results["mnist"]
+    matrix, means = np.array(found["matrix"]), np.array(found["mean_iterations"])
+    assert results["order"][:3] == ["benign 1", "benign 2", "fgsm 1"]
+    np.testing.assert_allclose(matrix, np.abs(means[:, None] - means) / np.ptp(means))
+
+
+def test_the_published_figure3_in_three_numbers() -> None:
+    assert iterations._summary(np.array(published("figure3"))) == {
+        "same_kind_most": 0.031, "benign_to_adversarial_least": 0.886, "adversarial_most": 0.083,
+    }
+
+
+def test_figure4_times_benign_and_adversarial_images(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(times, "EIGHT", ("fgsm", "bim", "jsma"))
+    found = run("figure4").results["mnist"]
+    assert list(found) == ["fgsm", "bim", "jsma"]
+    for one in found.values():
+        assert one["images"]["benign"] == LIMIT and 0 < one["images"]["adversarial"] <= LIMIT
+        assert all(seconds > 0 for seconds in one["median_seconds"].values())
+    assert "max_iterations=10" in found["bim"]["attack"]
+
+
+def test_figure5_counts_iterations(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iterations, "DEFENCES", ("jsma", "bim"))
+    found = run("figure5").results["mnist"]
+    for row in found.values():
+        assert row["benign"]["median"] >= row["cw"]["median"]
+        assert row["benign"]["auroc"] is None and 0 <= row["fgsm"]["auroc"] <= 1
+
+
+def test_table4_grows_with_confidence(run: Run) -> None:
+    found = run("table4").results["mnist"]
+    assert found["images"] == [LIMIT] * 5
+    for quantity in ("clever", "iterations", "l2"):
+        assert len(found[quantity]) == 5
+        assert found[quantity][-1] > found[quantity][0]
+    assert found["l2"] == sorted(found["l2"])
+
+
+def test_the_best_attack_for_its_time(
+    classifier: Classifier, benign: np.ndarray, tmp_path: Path
+) -> None:
+    strong = attacks.BIM(eps=0.3, step=0.003, max_iterations=90)
+    crafted = strong.run(classifier, benign[:40])
+    adversarial = crafted.adversarial[crafted.success]
+    found = selection.select_attacks(classifier, benign[40:80], adversarial, {
+        "bim": strong, "weak": attacks.BIM(eps=1e-6, step=1e-6, max_iterations=3),
+    })
+    by_name = {one.attack: one for one in found}
+    assert by_name["bim"].auroc > 0.9 and by_name["bim"].unbeaten
+    assert by_name["bim"].benign > by_name["bim"].adversarial
+    assert by_name["weak"].at_cap == 1 and by_name["weak"].auroc == 0.5
+    assert [one.per_second for one in found] == sorted((o.per_second for o in found), reverse=True)
+    selection.draw(found, tmp_path / "choice.png")
+    assert image.imread(tmp_path / "choice.png").shape[0] > 300
+    assert [row[0] for row in selection.grid(found).rows] == [one.attack for one in found]
+    with pytest.raises(InvalidInputError, match="got 0, "):
+        selection.select_attacks(classifier, benign[:0], adversarial, {"bim": strong})
+
+
+def test_who_is_beaten() -> None:
+    def candidate(name: str, auroc: float, seconds: float) -> selection.Candidate:
+        return selection.Candidate(name, auroc, (0, 1), seconds, 9, 1, 0)
+
+    quick, good, bad, twin = (
+        candidate("quick", 0.8, 1), candidate("good", 0.9, 2), candidate("bad", 0.85, 3),
+        candidate("twin", 0.8, 1),
+    )
+    every = [quick, good, bad, twin]
+    assert [one.attack for one in every if selection._beaten(one, every)] == ["bad"]
+
+
+def test_charts_of_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one panel"):
+        charts.scatter({}, Axis("x"), Axis("y"), tmp_path / "empty.png")
+    assert not list(tmp_path.iterdir())
