@@ -58,7 +58,7 @@ def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
         raise UnsuitableClassifierError(
             "expected a classifier with gradients, got one whose outputs do not depend "
             "differentiably on its images; build it from TensorFlow operations, or use the attack "
-            "DBA, which needs labels alone"
+            "DBA, which needs labels alone, or LocalSearch"
         )
     flat = np.asarray(gradient).reshape(len(gradient), -1)
     zero = int((~flat.any(axis=1)).sum())

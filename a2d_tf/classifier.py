@@ -246,12 +246,15 @@ class Classifier:
             )
         return images
 
-    def preflight(self, images: Images, *, gradients: bool = True) -> None:
+    def preflight(
+        self, images: Images, *, logits: bool = True, gradients: bool = True
+    ) -> None:
         """Checks the classifier once on some of the images it is to be attacked with.
 
         Args:
           images: f32[N,H,W,C], already checked; the first 32 are used.
-          gradients: whether the attack needs any; if not, a black box alone is checked.
+          logits: whether the attack needs any; if not, a black box alone is checked.
+          gradients: whether it needs those too.
 
         Raises:
           UnsuitableClassifierError: outputs that are not [N,K] or not finite, undeclared
@@ -260,19 +263,24 @@ class Classifier:
         """
         if not (self._preflight_due and len(images)):
             return
-        if not gradients:
+        if not (logits or gradients):
             if self._black_box:
                 # Asked outside TensorFlow, which would bury its error in a longer one.
                 self._black_box(images[:PREFLIGHT_IMAGES])
                 self._preflight_due = False
             return
         batch = tf.constant(images[:PREFLIGHT_IMAGES])
+        if not gradients:
+            answers.check_logits(
+                self(batch), len(batch), declared_probabilities=self.probabilities
+            )
+            return
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
-            logits = self(batch)
-            answers.check_logits(logits, len(batch), declared_probabilities=self.probabilities)
-            labels = tf.argmax(logits, axis=1)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            outputs = self(batch)
+            answers.check_logits(outputs, len(batch), declared_probabilities=self.probabilities)
+            labels = tf.argmax(outputs, axis=1)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
         try:
             gradient = tape.gradient(losses, batch)
         except LookupError:  # an operation that TensorFlow has no gradient of

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a2d_tf.attacks.base import Attack
+from a2d_tf.attacks.base import Attack, preflight
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.errors import InvalidInputError
@@ -55,14 +55,13 @@ def attack_costs(
     """
     if not attacks:
         raise InvalidInputError("expected at least one attack, got none")
-    gradients = any(attack.needs_gradients for attack in attacks.values())
     runs = [
         attack.begin(classifier, batch_size=batch_size, on_finished=on_finished)
         for attack in attacks.values()
     ]
     labels = [np.zeros(0, np.int64)]
     for batch in batches(classifier, images, batch_size):
-        classifier.preflight(batch.images, gradients=gradients)
+        preflight(classifier, batch.images, attacks.values())
         labels.append(classifier.predict(batch.images, batch_size))
         for run in runs:
             run.feed(batch.images, labels=labels[-1], last=batch.last)

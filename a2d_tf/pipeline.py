@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from a2d_tf import saving, verdicts
 from a2d_tf.attacks import Attack
+from a2d_tf.attacks.base import preflight
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.calibration import check_count
 from a2d_tf.classifier import Classifier, Images, Labels
@@ -235,17 +236,13 @@ class A2D:
             return self.predict(images).is_adversarial
         settled = [np.zeros(0, np.bool_)]
         for batch in batches(self.classifier, images, VERDICT_BATCHES * self.batch_size):
-            self.classifier.preflight(batch.images, gradients=self._needs_gradients)
+            preflight(self.classifier, batch.images, self.attacks.values())
             labels = self.classifier.predict(batch.images, self.batch_size)
             settled.append(verdicts.settle(
                 self.classifier, batch.images, labels, self.attacks, self.order, self.detector,
                 self.batch_size, self.on_finished,
             ))
         return np.concatenate(settled)
-
-    @property
-    def _needs_gradients(self) -> bool:
-        return any(attack.needs_gradients for attack in self.attacks.values())
 
     def save(self, folder: str | Path) -> None:
         """Writes detector, attacks and classifier to a folder, which needs nothing else.

@@ -88,14 +88,15 @@ def load(folder: str | Path) -> Saved:
         stored = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
         attacks = {name: _attack(**fields) for name, fields in stored["attacks"].items()}
         classifier_path = folder / stored["classifier"]
-        asked = {name: stored.get(name) for name in ("probabilities", "signature", "output")}
+        bounds, probabilities = stored["bounds"], stored["probabilities"]
+        chosen = {name: stored.get(name) for name in ("signature", "output")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(
             f"expected a detector folder at {folder}, got no readable {SETTINGS_FILE} there; "
             "write one with fit_detector.py or A2D.save"
         ) from error
     return Saved(
-        Classifier.load(classifier_path, stored["bounds"], **asked),
+        Classifier.load(classifier_path, bounds, probabilities=probabilities, **chosen),
         attacks,
         detectors.load(folder / DETECTOR_FILE),
         stored,

@@ -76,7 +76,7 @@ def select_attacks(
         )
     candidates = []
     for name, attack in attacks.items():
-        attack.run(classifier, benign[:1], batch_size=batch_size)  # traces the graph
+        attack_costs(classifier, benign[:1], {name: attack}, batch_size=batch_size)  # traces
         start = time.perf_counter()
         costs, others = (
             attack_costs(

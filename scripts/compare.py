@@ -30,7 +30,7 @@ flags.DEFINE_integer(
 cli.define_names("threats", ["fgsm", "bim-a"], f"Out of {', '.join(PRESETS['mnist'])}.")
 cli.define_names("defences", ["bim", "bim2", "jsma"],
                  f"Attacks whose cost is counted, out of {', '.join(REGISTRY)}.")
-flags.DEFINE_integer("first", 0, "Images per cell that DBA counts, which is slow; 0 for all.",
+flags.DEFINE_integer("first", 0, "Images that slow attacks (dba, lsa, cw) count; 0 for all.",
                      lower_bound=0)
 cli.define_names("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")

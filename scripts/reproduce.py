@@ -19,8 +19,9 @@ flags.DEFINE_enum("experiment", None, list(catalogue.EXPERIMENTS), "What to repr
                   required=True)
 cli.define_names("datasets", [], "Out of mnist and cifar10; none takes all of the experiment.")
 flags.DEFINE_integer(
-    "limit", 1000, "Test images per cell. In table7 and figure6_env1 DBA counts all of them, "
-    "which takes seconds for each: try 300.", lower_bound=1,
+    "limit", 1000, "Test images per cell. Slow attacks count all of them in table7, figure5 and "
+    "figure6_env1, which takes seconds for each: try 300. For CLEVER (table1, table4, figure2) try "
+    "20, for figure4 4.", lower_bound=1,
 )
 cli.define_names("seeds", [], "Seeds to draw images by; none takes the first, as published.")
 cli.define_names("baselines", ["kd", "lid"],

@@ -23,8 +23,12 @@ flags.DEFINE_string("adversarial", None, "Adversarial images, .npz or folder; el
 cli.define_names("attacks", ["fgsm", "bim-search", "bim2-search", "jsma", "deepfool"],
                  f"To choose from, out of {', '.join(attacks.PRESETS['mnist'])}.")
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
-flags.DEFINE_integer("limit", 200, "The first so many images of either kind.", lower_bound=1)
+flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if crafted, benign "
+                     "ones and what both threats make of them.", lower_bound=1)
 cli.define_out("A .json file to write, and a .png beside it.")
+flags.register_validator(
+    "out", lambda path: not path or path.endswith(".json"), "must end in .json"
+)
 
 
 def main() -> None:
@@ -51,7 +55,9 @@ def main() -> None:
         "attacks": [one._asdict() | {"per_second": one.per_second} for one in found],
         "images": {"benign": len(benign), "adversarial": len(adversarial)},
         "provenance": files.provenance(
-            FLAGS.model, **{name: repr(attack) for name, attack in named.items()}
+            FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
+            adversarial=FLAGS.adversarial or ",".join(CRAFTED), bounds=repr(cli.bounds()),
+            **{name: repr(attack) for name, attack in named.items()}
         ),
     })
     cli.show([selection.grid(found)])

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from a2d_tf import Bounds, Classifier, InvalidInputError, UnsuitableClassifierError
-from a2d_tf.attacks import BIM
+from a2d_tf.attacks import BIM, LocalSearch
 
 IMAGES = np.random.default_rng(0).uniform(size=(40, 6, 6, 3)).astype(np.float32)
 
@@ -152,6 +152,14 @@ def test_preflight_refuses_unsuitable_classifiers(
     attack = BIM(eps=0.1, step=0.01, max_iterations=5)
     with pytest.raises(UnsuitableClassifierError, match=message):
         attack.run(Classifier(outputs, probabilities=probabilities), IMAGES)
+
+
+def test_without_gradients_the_logits_are_checked_all_the_same() -> None:
+    attack = LocalSearch(max_iterations=2)
+    with pytest.raises(UnsuitableClassifierError, match="outputs that are probabilities"):
+        attack.run(Classifier(saturated, probabilities=False), IMAGES)
+    with pytest.raises(UnsuitableClassifierError, match="DBA"):
+        attack.run(Classifier(lambda x: tf.zeros(len(x), tf.int32)), IMAGES)
 
 
 def test_preflight_can_be_left_out() -> None:

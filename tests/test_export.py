@@ -112,7 +112,7 @@ def test_every_detector_scores_as_it_does_here(kind: str) -> None:
     detector = detectors.REGISTRY[kind]()
     costs = np.concatenate([benign, adversarial])
     detector.fit(costs, kinds if detector.learns_from_adversarial else None)
-    extremes = np.array([[0, 0, 0], [500, 0, 500], [1e4, 1e4, 1e4]])
+    extremes = np.array([[0, 0, 0], [500, 0, 500], [1e4, 1e4, 1e4], [1e6, 0.25, 1e6]])
     costs = np.concatenate([costs, extremes, rng.integers(0, 90, (2000, 3))])
     found = scorer(detector)(tf.constant(costs, tf.float64))
     np.testing.assert_allclose(found, detector.score(costs), rtol=1e-6, atol=1e-6)

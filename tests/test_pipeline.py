@@ -107,6 +107,12 @@ def test_unfit_folders_are_refused(
     with pytest.raises(InvalidInputError, match="choose another place"):
         a2d.save(tmp_path / "notes")
     assert (tmp_path / "notes" / "mine.txt").read_text() == "keep"
+    a2d.save(tmp_path / "saved")
+    settings = json.loads((tmp_path / "saved" / "a2d.json").read_text())
+    del settings["bounds"]
+    (tmp_path / "saved" / "a2d.json").write_text(json.dumps(settings))
+    with pytest.raises(InvalidInputError, match="expected a detector folder"):
+        A2D.load(tmp_path / "saved")
 
 
 def test_only_known_attacks_are_saved(

@@ -1,6 +1,7 @@
 """What every attack is: a frozen setting with one `run`."""
 
 import abc
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ class Attack(abc.ABC):
     name: ClassVar[str]
     # What the attack can do and what it needs.
     takes_targets: ClassVar[bool] = False
+    needs_logits: ClassVar[bool] = True
     needs_gradients: ClassVar[bool] = True
     stops_early: ClassVar[bool] = True
     max_iterations: int
@@ -104,7 +106,7 @@ class Attack(abc.ABC):
             "min_cost": _check_cost(min_cost, NO_COST, len(checked), "min_cost"),
             "max_cost": _check_cost(max_cost, self.max_iterations, len(checked), "max_cost"),
         }
-        classifier.preflight(checked, gradients=self.needs_gradients)
+        preflight(classifier, checked, [self])
         for start in range(0, len(checked), batch_size):
             part = slice(start, start + batch_size)
             run.feed(
@@ -145,6 +147,15 @@ class Attack(abc.ABC):
                     f"expected targets below the {classes} classes, got {checked.max()}"
                 )
         return checked
+
+
+def preflight(classifier: Classifier, images: Images, attacks: Iterable[Attack]) -> None:
+    """Checks that a classifier gives what attacks need; see `Classifier.preflight`."""
+    every = list(attacks)
+    classifier.preflight(
+        images, logits=any(attack.needs_logits for attack in every),
+        gradients=any(attack.needs_gradients for attack in every),
+    )
 
 
 def _check_labels(labels: ArrayLike | None, count: int, what: str) -> NDArray[np.int32]:

@@ -39,6 +39,7 @@ class DBA(Attack):
     """
 
     name: ClassVar[str] = "dba"
+    needs_logits: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
     mse_threshold: float
 

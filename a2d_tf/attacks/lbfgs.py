@@ -101,10 +101,9 @@ class LBFGS(Attack):
         self, state: State, following: State, asked: tf.Tensor, prediction: tf.Tensor
     ) -> State:
         cost = state["iterations"]
-        success = (prediction == state["target"]) & (cost < state["max_cost"])
-        last = (following["iterations"] >= state["max_cost"]) | (
-            state["const"] >= self.initial_const * 2.0**CONSTANTS
-        )
+        over = state["const"] >= self.initial_const * 2.0**CONSTANTS
+        success = (prediction == state["target"]) & (cost < state["max_cost"]) & ~over
+        last = over | (following["iterations"] >= state["max_cost"])
         return following | {
             "images": tf.where(per_image(success), asked, following["images"]),
             "cost": tf.where(success, cost, state["max_cost"]),

@@ -41,7 +41,7 @@ class Comparison:
       threats: names of `threats.preset`.
       defences: names of `attacks.preset`.
       bounds: the pixel range of the classifier.
-      first: of how many images per cell attacks that are too slow for all (DBA) count the
+      first: of how many images per cell attacks that are too slow for all (`SLOW`) count the
         cost; 0 for all.
       shuffle: whether images are drawn at random; otherwise the first ones are taken, as in the
         paper (section 5.1).

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf import charts, metrics, plots
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.evidence import BENIGN, TEST
 from a2d_tf.experiments.measured import Floats, kinds, pooled
 from a2d_tf.experiments.measurements import published
@@ -29,6 +30,10 @@ def figure3(request: Request) -> Outcome:
             pooled(evidences, lambda e: _costs(e, kind, "jsma")[half::2])
             for kind in kinds(evidences[0]) for half in (0, 1)
         ]
+        if not all(map(len, halves)):
+            raise InvalidInputError(
+                f"expected two images of every kind on {dataset}, got fewer; raise the limit"
+            )
         matrix = _distances(halves)
         panels[dataset] = matrix
         results[dataset] = {

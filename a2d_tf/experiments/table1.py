@@ -7,6 +7,7 @@ import numpy as np
 
 from a2d_tf import metrics, plots
 from a2d_tf.clever import KINDS
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.evidence import BENIGN
 from a2d_tf.experiments.measured import FEW, Floats, clever_scores, kinds
 from a2d_tf.experiments.measurements import published
@@ -25,6 +26,10 @@ def run(request: Request) -> Outcome:
         evidences = request.evidences(dataset, THREATS, ["jsma"])
         runs = {kind: [clever_scores(e, kind) for e in evidences] for kind in kinds(evidences[0])}
         paper = published("table1")[dataset]
+        if min(len(one["top2"]) for scores in runs.values() for one in scores) < 2:
+            raise InvalidInputError(
+                f"expected two images of every kind on {dataset}, got fewer; raise the limit"
+            )
         results[dataset] = {
             target: _row({
                 kind: np.concatenate([one[target] for one in scores])

@@ -47,7 +47,8 @@ def figure2(request: Request) -> Outcome:
             f"images_up_to_{PAPERS_RANGE}": int(near.sum()),
             f"spearman_up_to_{PAPERS_RANGE}": _spearman(scores[near], seconds[near]),
         }
-        rows.append([dataset, *(f"{value:.4g}" for value in results[dataset].values())])
+        figures = ["" if one is None else f"{one:.4g}" for one in results[dataset].values()]
+        rows.append([dataset, *figures])
     header = ["dataset", "images", "Spearman", f"images of CLEVER <= {PAPERS_RANGE}", "Spearman"]
     draw = partial(charts.scatter, panels, Axis("CLEVER score, top 2"), SECONDS)
     return Outcome(results, [Grid("CLEVER against time of JSMA", header, rows)], draw)
@@ -128,5 +129,8 @@ def _joined(kinds_of_points: Iterable[tuple[Floats, Floats]]) -> list[Floats]:
     return [np.concatenate(values) for values in zip(*kinds_of_points)]
 
 
-def _spearman(first: Floats, second: Floats) -> float:
+def _spearman(first: Floats, second: Floats) -> float | None:
+    """None where there is nothing to correlate."""
+    if len(first) < 2 or not (np.ptp(first) and np.ptp(second)):
+        return None
     return float(scipy.stats.spearmanr(first, second).statistic)

@@ -141,7 +141,9 @@ def _interpolated(
 
 
 def _squared_distances(costs: tf.Tensor, known: NDArray[np.float64]) -> tf.Tensor:
-    """Between costs f64[N,A] and known ones f64[M,A], as f64[N,M]; exact for whole numbers."""
-    known_squares = np.square(known).sum(axis=1)
-    squares = tf.reduce_sum(tf.square(costs), axis=1, keepdims=True)
-    return squares + known_squares - 2 * tf.matmul(costs, known, transpose_b=True)
+    """Between costs f64[N,A] and known ones f64[M,A], as f64[N,M]."""
+    # Column by column: |a|^2 + |b|^2 - 2ab would lose the small ones among large.
+    return tf.add_n([
+        tf.math.squared_difference(column[:, None], its)
+        for column, its in zip(tf.unstack(costs, axis=1), known.T, strict=True)
+    ])
