@@ -1,7 +1,7 @@
 """Which attack to defend with: how well its cost separates, for how much time (section 5.1)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from a2d_tf.classifier import Classifier, Images
 from a2d_tf.costs import attack_costs
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.report import Grid
+from a2d_tf.threats import Threat
 
 
 class Candidate(NamedTuple):
@@ -95,6 +96,18 @@ def select_attacks(
         (one._replace(unbeaten=not _beaten(one, candidates)) for one in candidates),
         key=lambda one: one.per_second, reverse=True,
     )
+
+
+def adversarial_versions(
+    classifier: Classifier, benign: Images, recipes: Iterable[Threat]
+) -> Images:
+    """What threats make of images f32[N,H,W,C] and the classifier falls for: f32[M,H,W,C].
+
+    The classifier's own labels stand for the true ones.
+    """
+    labels = classifier.predict(benign)
+    crafted = [recipe.craft(classifier, benign, labels) for recipe in recipes]
+    return np.concatenate([one.images[one.success] for one in crafted])
 
 
 def grid(candidates: Sequence[Candidate]) -> Grid:

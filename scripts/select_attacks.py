@@ -10,7 +10,6 @@ BIM-a of --preset craft some from the benign images.
 from pathlib import Path
 
 import cli
-import numpy as np
 from absl import flags
 
 from a2d_tf import attacks, files, image_files, selection, threats
@@ -38,12 +37,9 @@ def main() -> None:
     if FLAGS.adversarial:
         adversarial = image_files.load_adversarial(FLAGS.adversarial, classifier)[:FLAGS.limit]
     else:
-        labels = classifier.predict(benign)
-        adversarial = np.concatenate([
-            crafted.images[crafted.success] for name in CRAFTED for crafted in [
-                threats.preset(name, FLAGS.preset).craft(classifier, benign, labels)
-            ]
-        ])
+        adversarial = selection.adversarial_versions(
+            classifier, benign, [threats.preset(name, FLAGS.preset) for name in CRAFTED]
+        )
     total = len(named) * (len(benign) + len(adversarial))
     with cli.TerminalProgress().stage("attack costs", total) as advance:
         found = selection.select_attacks(

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 from matplotlib import image
 
-from a2d_tf import Classifier, InvalidInputError, attacks, charts, selection
+from a2d_tf import Classifier, InvalidInputError, attacks, charts, selection, threats
 from a2d_tf.charts import Axis
 from a2d_tf.clever import Sampling
 from a2d_tf.experiments import catalogue, iterations, measured, reproduction, table1, times
@@ -122,8 +122,9 @@ def test_the_best_attack_for_its_time(
     classifier: Classifier, benign: np.ndarray, tmp_path: Path
 ) -> None:
     strong = attacks.BIM(eps=0.3, step=0.003, max_iterations=90)
-    crafted = strong.run(classifier, benign[:40])
-    adversarial = crafted.adversarial[crafted.success]
+    recipe = threats.BIMa(eps=0.3, step=0.003, iterations=90)
+    adversarial = selection.adversarial_versions(classifier, benign[:40], [recipe])
+    assert 0 < len(adversarial) <= 40
     found = selection.select_attacks(classifier, benign[40:80], adversarial, {
         "bim": strong, "weak": attacks.BIM(eps=1e-6, step=1e-6, max_iterations=3),
     })
