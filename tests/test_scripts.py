@@ -2,10 +2,8 @@
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from a2d_tf import Classifier
+from a2d_tf import A2D, Classifier
 from a2d_tf.attacks import preset
+from a2d_tf.detectors import ZScore
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -144,7 +143,9 @@ def save_broken_inputs(folder: Path) -> None:
     np.savez(folder / "few.npz", images=images)
     np.savez(folder / "number.npz", images=np.float32(3))
     (folder / "notes").mkdir()
-    shutil.copytree(folder / "detector", folder / "broken")
+    attack = preset("bim-search", "mnist")
+    a2d = A2D(Classifier.load(folder / "model.keras"), [attack], ZScore())
+    a2d.fit(np.load(folder / "benign.npz")["images"][:40]).save(folder / "broken")
     (folder / "broken" / "detector.npz").write_bytes(b"")
     dead = keras.Sequential([
         keras.Input((8, 8, 1)), keras.layers.Flatten(),
@@ -193,18 +194,19 @@ BAD = {
 def test_bad_input_is_one_line_and_leaves_nothing(folder: Path) -> None:
     save_broken_inputs(folder)
     before = sorted(folder.rglob("*"))
-
-    def attempt(name: str) -> str:
-        (script, *flags), message = BAD[name]
-        out = f"--workdir=out-{script}" if script == "compare" else "--out=out.npz"
-        done = run(script, out, *flags, cwd=folder)
-        lines = done.stderr.strip().splitlines()
-        problem = done.returncode != 1 or message not in done.stderr or len(lines) != 1
-        return f"{name}: exit {done.returncode}: {done.stderr}" if problem else ""
-
-    with ThreadPoolExecutor(2) as pool:
-        problems = [problem for problem in pool.map(attempt, BAD) if problem]
-    assert not problems, "\n".join(problems)
+    commands = [
+        (str(SCRIPTS / f"{script}.py"),
+         "--workdir=out-compare" if script == "compare" else "--out=out.npz", *flags)
+        for (script, *flags), _ in BAD.values()
+    ]
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parent / "forks.py"], cwd=folder,
+        input=json.dumps(commands), stdout=subprocess.PIPE, text=True, check=True,
+    )
+    for (name, (_, message)), (status, told) in zip(
+        BAD.items(), json.loads(done.stdout), strict=True
+    ):
+        assert status == 1 and message in told and len(told.splitlines()) == 1, (name, told)
     assert sorted(folder.rglob("*")) == before
 
 
