@@ -25,7 +25,8 @@ USUAL = Sampling()
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
-cli.define_names("target", list(KINDS), f"Out of {', '.join(KINDS)}; untargeted has them all.")
+cli.define_names("target", ["untargeted"], f"Out of {', '.join(KINDS)}, or classes by number; "
+                 "beside untargeted, the others cost nothing.")
 flags.DEFINE_enum("norm", "2", ["1", "2", "inf"], "Of the distances.")
 flags.DEFINE_float("radius", USUAL.radius, "Of the ball that is looked at, in pixel ranges.")
 flags.DEFINE_integer("batches", None, f"Of points; {USUAL.batches}, or with --cheap "
@@ -48,11 +49,12 @@ def main() -> None:
         pool=usual.pool if FLAGS.pool is None else FLAGS.pool or None,
         batches=FLAGS.batches or usual.batches, samples=FLAGS.samples or usual.samples,
     )
+    targets = [int(name) if name.isdecimal() else name for name in FLAGS.target]
     classifier = cli.load_classifier()
     stream = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit).images
     images = streams.gathered(classifier, stream)
     scores = robustness.run(
-        classifier, images, FLAGS.target, sampling, FLAGS.workdir,
+        classifier, images, targets, sampling, FLAGS.workdir,
         batch_size=FLAGS.batch_size, progress=cli.TerminalProgress(),
     )
     files.save_npz(

@@ -101,6 +101,9 @@ def test_targets_are_what_they_say(classifier: Classifier, benign: np.ndarray) -
     alone = clever(classifier, images, "least_likely", FEW)
     for field, column in zip(alone, table):
         np.testing.assert_allclose(field, column[:, 3], rtol=1e-3)
+    mixed = clever_table(classifier, images, ["top2", order[:, 2], "top5"], FEW)
+    np.testing.assert_array_equal(mixed.target, order[:, [1, 2, 4]])
+    np.testing.assert_allclose(mixed.score, scores[:, [0, 1, 3]], rtol=1e-4)
 
 
 def test_an_image_has_its_score_in_any_batch(classifier: Classifier, benign: np.ndarray) -> None:
@@ -309,7 +312,8 @@ def test_the_script_resumes(
 ) -> None:
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "benign.npz", images=benign[:3])
-    flags = ["--model=model.keras", "--images=benign.npz", "--target=untargeted,least_likely",
+    absent = str(np.setdiff1d(np.arange(10), classifier.predict(benign[:3]))[0])
+    flags = ["--model=model.keras", "--images=benign.npz", f"--target=untargeted,{absent}",
              "--cheap", "--batches=20", "--samples=16", "--workdir=work", "--out=clever.npz"]
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
@@ -325,12 +329,12 @@ def test_the_script_resumes(
     assert len(list((tmp_path / "work").iterdir())) == 3
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     own = replace(FEW, pool=None)
-    expected = clever_table(classifier, benign[:3], ["untargeted", "least_likely"], own)
+    expected = clever_table(classifier, benign[:3], ["untargeted", int(absent)], own)
     with np.load(tmp_path / "clever.npz") as stored:
         for name, values in expected._asdict().items():
             np.testing.assert_allclose(stored[name], values, rtol=1e-3)
         np.testing.assert_array_equal(stored["label"], classifier.predict(benign[:3]))
-        assert list(stored["targets"]) == ["untargeted", "least_likely"]
+        assert list(stored["targets"]) == ["untargeted", absent]
         provenance = json.loads(str(stored["provenance"]))
         mean, half_width = mean_interval(stored["score"][:, 0])
     assert "samples=16" in provenance["settings"]["clever"]

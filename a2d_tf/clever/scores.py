@@ -69,98 +69,81 @@ def clever(
         an image's own label.
       UnsuitableClassifierError: the classifier fails its preflight, or a gradient is not finite.
     """
-    if isinstance(target, str):
-        table = clever_table(
-            classifier, images, [target], sampling, batch_size=batch_size, on_finished=on_finished
-        )
-        return _columns(table, 0)
-    checked, logits = _prepare(classifier, images, batch_size)
-    classes = _check_classes(target, logits)
-    estimates = _estimates(
-        classifier, checked, logits, classes, sampling, batch_size, on_finished
+    table = clever_table(
+        classifier, images, [target], sampling, batch_size=batch_size, on_finished=on_finished
     )
-    return _columns(estimates, 0)
+    return Clever._make(field[:, 0] for field in table)
 
 
 def clever_table(
     classifier: Classifier,
     images: ArrayLike,
-    targets: Sequence[str] = tuple(KINDS),
+    targets: Sequence[str | ArrayLike] = tuple(KINDS),
     sampling: Sampling = Sampling(),
     *,
     batch_size: int = 128,
     on_finished: OnFinished | None = None,
 ) -> Clever:
-    """CLEVER scores for several kinds of targets, which share what they look at.
+    """CLEVER scores for several targets, which share what they look at.
 
-    "untargeted" looks at all classes, so that the other kinds then cost nothing.
+    "untargeted" looks at all classes, so that other targets then cost nothing.
 
     Args:
-      targets: A of the kinds that `clever` takes.
+      targets: A of what `clever` takes.
 
     Returns:
-      All fields [N,A], a column per kind.
+      All fields [N,A], a column per target.
 
     Raises:
       InvalidInputError, UnsuitableClassifierError: as `clever`.
     """
-    if not targets:
+    if not len(targets):
         raise InvalidInputError(f"expected a target out of {', '.join(KINDS)}, got none")
-    kinds = [pick(KINDS, target, "a target") for target in targets]
-    checked, logits = _prepare(classifier, images, batch_size)
-    if not len(checked):
-        none = np.zeros((0, len(kinds)))
-        return Clever(none, none.astype(np.int64), none, none)
-    ranks = [kind(logits.shape[1]) for kind in kinds]
-    for target, wanted in zip(targets, ranks):
-        if max(wanted) >= logits.shape[1]:
-            raise InvalidInputError(
-                f"expected a classifier of at least {max(wanted) + 1} classes for {target}, got "
-                f"one of {logits.shape[1]}; ask for top2 or untargeted"
-            )
-    needed = sorted({rank for wanted in ranks for rank in wanted})
-    estimates = _estimates(
-        classifier, checked, logits, _by_likelihood(logits)[:, needed], sampling, batch_size,
-        on_finished,
-    )
-    nearest = [
-        _nearest(_columns(estimates, np.searchsorted(needed, wanted))) for wanted in ranks
-    ]
-    return Clever._make(np.stack(column, axis=1) for column in zip(*nearest))
-
-
-def _prepare(
-    classifier: Classifier, images: ArrayLike, batch_size: int
-) -> tuple[Images, NDArray[np.float32]]:
-    """The checked images, and their logits [N,K]."""
     if batch_size < 1:
         raise InvalidInputError(f"expected a batch size of at least 1, got {batch_size}")
+    for target in targets:
+        if isinstance(target, str):
+            pick(KINDS, target, "a target")
     checked = classifier.check(images)
+    if not len(checked):
+        none = np.zeros((0, len(targets)))
+        return Clever(none, none.astype(np.int64), none, none)
     classifier.preflight(checked)
-    return checked, classifier.logits(checked, batch_size)
+    logits = classifier.logits(checked, batch_size).astype(np.float64)
+    columns = [_classes(target, logits) for target in targets]
+    rows = []
+    for image, outputs, *wanted in zip(checked, logits, *columns):
+        rows.append(_row(classifier, image, outputs, wanted, sampling, batch_size))
+        if on_finished:
+            on_finished(1)
+    return Clever._make(np.array(field) for field in zip(*rows))
 
 
-def _by_likelihood(logits: NDArray[np.float32]) -> Labels:
-    """The classes i64[N,K], the most likely one first."""
-    return np.argsort(-logits, axis=1, kind="stable")
-
-
-def _check_classes(target: ArrayLike, logits: NDArray[np.float32]) -> Labels:
-    """The target classes as i64[N,1]."""
+def _classes(target: str | ArrayLike, logits: Floats) -> Labels:
+    """The classes i64[N,T] that a target looks at, the most likely one of an image first."""
     count, classes = logits.shape
+    order = np.argsort(-logits, axis=1, kind="stable")
+    if isinstance(target, str):
+        ranks = list(KINDS[target](classes))
+        if max(ranks) >= classes:
+            raise InvalidInputError(
+                f"expected a classifier of at least {max(ranks) + 1} classes for {target}, got "
+                f"one of {classes}; ask for top2 or untargeted"
+            )
+        return order[:, ranks]
     asked = np.asarray(target)
     if asked.dtype.kind not in "iu" or asked.shape not in ((), (count,)):
         raise InvalidInputError(
-            f"expected a target out of untargeted, top2, top5, least_likely, or a class for all "
-            f"or each of {count} images, got {asked.dtype} of shape {list(asked.shape)}"
+            f"expected a target out of {', '.join(KINDS)}, or a class for all or each of {count} "
+            f"images, got {asked.dtype} of shape {list(asked.shape)}"
         )
     chosen = np.broadcast_to(asked.astype(np.int64), (count,))
-    if count and (chosen.min() < 0 or chosen.max() >= classes):
+    if chosen.min() < 0 or chosen.max() >= classes:
         raise InvalidInputError(
             f"expected target classes from 0 to {classes - 1}, got {chosen.min()} to "
             f"{chosen.max()}"
         )
-    own = np.flatnonzero(chosen == _by_likelihood(logits)[:, :1].ravel())
+    own = np.flatnonzero(chosen == order[:, 0])
     if len(own):
         raise InvalidInputError(
             f"expected target classes other than the images' labels, got {chosen[own[0]]} for "
@@ -169,33 +152,19 @@ def _check_classes(target: ArrayLike, logits: NDArray[np.float32]) -> Labels:
     return chosen[:, None]
 
 
-def _estimates(
-    classifier: Classifier, images: Images, logits: NDArray[np.float32], classes: Labels,
-    sampling: Sampling, batch_size: int, on_finished: OnFinished | None,
+def _row(
+    classifier: Classifier, image: Images, logits: Floats, wanted: Sequence[Labels],
+    sampling: Sampling, batch_size: int,
 ) -> Clever:
-    """Scores [N,T] towards the classes i64[N,T]."""
-    scale = classifier.bounds.range
-    fits = np.zeros((*classes.shape, 2))
-    for index, (image, others) in enumerate(zip(images, classes)):
-        label = int(logits[index].argmax())
-        maxima = gradient_maxima(classifier, image, label, others, sampling, batch_size)
-        fits[index] = [endpoint(scale * row.astype(np.float64)) for row in maxima]
-        if on_finished:
-            on_finished(1)
-    lipschitz, p_value = fits[..., 0], fits[..., 1]
-    exact = logits.astype(np.float64)
-    lead = exact.max(axis=1, initial=-np.inf, keepdims=True)
-    lead = lead - np.take_along_axis(exact, classes, axis=1)
+    """The scores [A] of an image with logits f64[K], each towards the nearest of its classes."""
+    label = int(logits.argmax())
+    classes = np.unique(np.concatenate(wanted))
+    maxima = gradient_maxima(classifier, image, label, classes, sampling, batch_size)
+    fits = [endpoint(classifier.bounds.range * one.astype(np.float64)) for one in maxima]
+    lipschitz, p_value = np.array(fits).T
     # A margin with no gradient at all is as far as can be.
-    score = np.minimum(lead / np.maximum(lipschitz, np.finfo(np.float32).tiny), sampling.radius)
-    return Clever(score, classes, lipschitz, p_value)
-
-
-def _nearest(estimates: Clever) -> Clever:
-    """Of estimates [N,T] the one with the least score, the likeliest class of equals: [N]."""
-    best = estimates.score.argmin(axis=1)[:, None]
-    return Clever._make(np.take_along_axis(field, best, axis=1)[:, 0] for field in estimates)
-
-
-def _columns(estimates: Clever, chosen: int | NDArray[np.intp]) -> Clever:
-    return Clever._make(field[:, chosen] for field in estimates)
+    score = (logits[label] - logits[classes]) / np.maximum(lipschitz, np.finfo(np.float32).tiny)
+    score = np.minimum(score, sampling.radius)
+    places = [np.searchsorted(classes, some) for some in wanted]
+    nearest = [one[score[one].argmin()] for one in places]
+    return Clever(score[nearest], classes[nearest], lipschitz[nearest], p_value[nearest])

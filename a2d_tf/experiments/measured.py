@@ -43,7 +43,7 @@ def nearest_clever(evidence: Evidence, kind: str) -> Floats:
     return scores
 
 
-def _clever(evidence: Evidence, kind: str, targets: list[str], sampling: Sampling) -> Floats:
+def _clever(evidence: Evidence, kind: str, targets: Sequence[str], sampling: Sampling) -> Floats:
     return robustness.run(
         evidence.classifier, evidence.inputs(kind, TEST).images, targets, sampling,
         evidence.store.folder, batch_size=BATCH_SIZE, progress=evidence.progress,

@@ -17,7 +17,7 @@ from a2d_tf.progress import Progress
 def run(
     classifier: Classifier,
     images: Images,
-    targets: Sequence[str],
+    targets: Sequence[str | int],
     sampling: Sampling,
     workdir: str | Path,
     *,
@@ -29,7 +29,7 @@ def run(
     Args:
       classifier: one that was loaded from a file, whose hash names it in the folder.
       images: f32[N,H,W,C], N >= 1.
-      targets: the kinds of targets, in the order of the columns.
+      targets: kinds of targets, or classes, in the order of the columns.
       sampling: where and at how many points gradients are looked at.
       workdir: where finished images are kept.
       batch_size: points at once.
