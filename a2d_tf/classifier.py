@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,25 +11,14 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf import answers, loading
-from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
+from a2d_tf.errors import UnsuitableClassifierError
+from a2d_tf.pixels import Bounds, Images, Shape, check_bounds, check_images
 from a2d_tf.saved_models import Served
 
-Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 PREFLIGHT_IMAGES = 32
 ROUND = 8
-
-
-class Bounds(NamedTuple):
-    """The valid pixel range; step sizes and radii are fractions of `upper - lower`."""
-
-    lower: float = 0.0
-    upper: float = 1.0
-
-    @property
-    def range(self) -> float:
-        return self.upper - self.lower
 
 
 class Classifier:
@@ -58,16 +47,11 @@ class Classifier:
         model: Any,
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
-        input_shape: tuple[int | None, ...] | None = None,
+        input_shape: Shape | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
     ):
-        self.bounds = Bounds(*map(float, bounds))
-        if not (np.isfinite(self.bounds).all() and self.bounds.lower < self.bounds.upper):
-            raise InvalidInputError(
-                f"expected bounds lower < upper, got {tuple(self.bounds)}; "
-                "give the pixel range that the classifier was trained on"
-            )
+        self.bounds = check_bounds(bounds)
         self.model = model
         self.path: Path | None = None
         self.signature: str | None = None  # of a SavedModel, and its output
@@ -115,7 +99,7 @@ class Classifier:
             signature or output.
         """
         path = Path(path)
-        model = loading.load_model(path, Bounds(*map(float, bounds)), signature, output)
+        model = loading.load_model(path, check_bounds(bounds), signature, output)
         shape = model.image_shape if isinstance(model, Served) else None
         classifier = cls(
             model, bounds, input_shape=shape, probabilities=probabilities, preflight=preflight,
@@ -137,7 +121,7 @@ class Classifier:
         function: Callable[[Images], ArrayLike],
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
-        input_shape: tuple[int | None, ...] | None = None,
+        input_shape: Shape | None = None,
     ) -> "Classifier":
         """A black box: any Python function from images f32[N,H,W,C] to integer labels [N]."""
         def ask(images: Images) -> NDArray[np.int32]:
@@ -158,7 +142,7 @@ class Classifier:
         """Whether it is a Python function, which no graph can hold."""
         return self._black_box is not None
 
-    def answer(self, shape: tuple[int | None, ...]) -> tf.TensorSpec:
+    def answer(self, shape: Shape) -> tf.TensorSpec:
         """What it gives for images f32[N,*shape]: labels [N], or [N,K] with an output per class."""
         images = tf.TensorSpec((None, *shape), tf.float32)
         traced = tf.function(self._outputs, input_signature=[images], autograph=False)
@@ -225,26 +209,7 @@ class Classifier:
         Raises:
           InvalidInputError: any of the three is off.
         """
-        images = np.asarray(images, np.float32)
-        if images.ndim != 4 or not self._fits(images.shape[1:]):
-            height, width, channels = self.input_shape or ("H", "W", "C")
-            raise InvalidInputError(
-                f"expected images of shape [N, {height}, {width}, {channels}], "
-                f"got {list(images.shape)}; resize or reshape them to the classifier's input"
-            )
-        if not np.isfinite(images).all():
-            broken = int((~np.isfinite(images).all(axis=(1, 2, 3))).sum())
-            raise InvalidInputError(
-                f"expected finite pixels, got NaN or infinity in {broken} of {len(images)} "
-                "images; remove or repair them"
-            )
-        lower, upper = self.bounds
-        if images.size and (images.min() < lower or images.max() > upper):
-            raise InvalidInputError(
-                f"expected pixels in [{lower:g}, {upper:g}], got "
-                f"[{images.min():g}, {images.max():g}]; scale the images or give their bounds"
-            )
-        return images
+        return check_images(images, self.input_shape, self.bounds)
 
     def preflight(
         self, images: Images, *, logits: bool = True, gradients: bool = True
@@ -300,12 +265,6 @@ class Classifier:
         spare = tf.where(count > ROUND, -count % ROUND, 0)
         padded = tf.pad(images, [[0, spare], [0, 0], [0, 0], [0, 0]])
         return self._outputs(tf.ensure_shape(padded, (None, *images.shape[1:])))[:count]
-
-    def _fits(self, shape: tuple[int, ...]) -> bool:
-        wanted = self.input_shape
-        if wanted is None:
-            return True
-        return len(wanted) == len(shape) and all(w in (None, s) for w, s in zip(wanted, shape))
 
     def _look_like_probabilities(self) -> bool | None:
         """Whether the outputs for noise images are probabilities; None without a known size."""

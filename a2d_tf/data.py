@@ -14,9 +14,10 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from a2d_tf import files
-from a2d_tf.classifier import Bounds, Images, Labels
+from a2d_tf.classifier import Labels
 from a2d_tf.errors import InvalidInputError, pick
 from a2d_tf.image_files import image_files, pixels, read_image, scaled
+from a2d_tf.pixels import Bounds, Images
 
 IMAGENET_SIZE = 224
 

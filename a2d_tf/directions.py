@@ -7,7 +7,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks.running import OnFinished
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
+from a2d_tf.pixels import Bounds
 
 # Costs count steps of this length, as a fraction of the pixel range; a flat direction costs
 # as many as cannot be told from infinity.

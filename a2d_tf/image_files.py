@@ -9,8 +9,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf import files
-from a2d_tf.classifier import Bounds, Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Bounds, Images
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 READ_AT_ONCE = 256

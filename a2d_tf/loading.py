@@ -8,17 +8,17 @@ import keras
 import tensorflow as tf
 
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
+from a2d_tf.pixels import Bounds, Shape
 from a2d_tf.saved_models import Served
 
 Outputs = Callable[[tf.Tensor], tf.Tensor]
-InputShape = tuple[int | None, ...]
 # The label is the same before and after either; only before it are the gradients unsquashed.
 SQUASHING = (keras.activations.softmax, keras.activations.sigmoid)
 
 
 def load_model(
     path: Path,
-    pixels: tuple[float, float] = (0, 1),
+    bounds: Bounds = Bounds(),
     signature: str | None = None,
     output: str | None = None,
 ) -> keras.Model | Served:
@@ -26,7 +26,7 @@ def load_model(
 
     Args:
       path: the file or folder.
-      pixels, signature, output: of a SavedModel; see `saved_models.Served`.
+      bounds, signature, output: of a SavedModel; see `saved_models.Served`.
 
     Raises:
       InvalidInputError: nothing at `path`, or nothing that Keras or TensorFlow can load.
@@ -40,7 +40,7 @@ def load_model(
         )
     try:
         if path.is_dir():
-            return Served(path, pixels, signature, output)
+            return Served(path, bounds, signature, output)
         return keras.saving.load_model(path, compile=False)
     except InvalidInputError:
         raise
@@ -52,7 +52,7 @@ def load_model(
         ) from error
 
 
-def keras_input_shape(model: keras.Model) -> InputShape | None:
+def keras_input_shape(model: keras.Model) -> Shape | None:
     """(H, W, C) of the model's one image input; None if it was never built.
 
     Raises:

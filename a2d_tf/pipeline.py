@@ -12,12 +12,13 @@ from a2d_tf.attacks import Attack
 from a2d_tf.attacks.base import preflight
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.calibration import check_count
-from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.costs import CostTable, attack_costs
 from a2d_tf.detectors import CostDetector
 from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.export import export
+from a2d_tf.pixels import Images
 from a2d_tf.streams import ImageSource, batches, gathered
 
 VERDICT_BATCHES = 8

@@ -16,6 +16,7 @@ from tensorflow.python.framework.convert_to_constants import (
 )
 
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Bounds
 
 DEFAULT = "serving_default"
 # The label is the same before and after either; only before it are the gradients unsquashed.
@@ -31,8 +32,7 @@ class Served(tf.Module):  # type: ignore[misc]
 
     Args:
       path: the SavedModel's folder.
-      pixels: the range (lower, upper) of the images; a signature that takes integers is given
-        0 to 255 for it.
+      bounds: of the pixels; a signature that takes integers is given 0 to 255 for them.
       signature: its name; None for `serving_default`, or the only one there is.
       output: the name of one of its outputs; None for the only one.
 
@@ -45,7 +45,7 @@ class Served(tf.Module):  # type: ignore[misc]
     """
 
     def __init__(
-        self, path: Path, pixels: tuple[float, float], signature: str | None, output: str | None
+        self, path: Path, bounds: Bounds, signature: str | None, output: str | None
     ):
         super().__init__()
         loaded = tf.saved_model.load(str(path))  # holds the variables while they are copied
@@ -64,7 +64,7 @@ class Served(tf.Module):  # type: ignore[misc]
             )
         name, spec = _image_input(serve.structured_input_signature[1])
         self.image_shape = tuple(spec.shape[1:]) if spec.shape.rank else None
-        self._pixels = pixels
+        self._bounds = bounds
         self._dtype = spec.dtype
         self._batch_size = spec.shape[0] if spec.shape.rank else None
         # A signature of TensorFlow 1 is one graph for all outputs, which can be pruned.
@@ -76,7 +76,7 @@ class Served(tf.Module):  # type: ignore[misc]
         self._serve = tf.function(self._ask, input_signature=[floats], autograph=False)
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """The output, [N,K] as a rule, for images f32[N,H,W,C] within `pixels`."""
+        """The output, [N,K] as a rule, for images f32[N,H,W,C] within `bounds`."""
         if self._batch_size is None:
             return self._serve(images)
         count, size = tf.shape(images)[0], self._batch_size
@@ -110,7 +110,7 @@ class Served(tf.Module):  # type: ignore[misc]
         if self._dtype.is_floating:
             given, values = tf.cast(images, self._dtype), images
         else:
-            lower, upper = self._pixels
+            lower, upper = self._bounds
             values = (images - lower) * (BRIGHTEST / (upper - lower))
             given = tf.cast(tf.round(values), self._dtype)
         feeds = {self._images: given}

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from a2d_tf import charts, metrics
 from a2d_tf.attacks import Attack
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.charts import Axis
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.costs import attack_costs
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 from a2d_tf.report import Grid
 from a2d_tf.threats import Threat
 
@@ -27,6 +29,7 @@ class Candidate(NamedTuple):
       seconds: per image of both kinds, in batches, tracing left out.
       benign, adversarial: median costs.
       at_cap: share of the benign images that cost as much as the attack can.
+      images: how many benign and adversarial ones it was measured on.
       unbeaten: whether no other attack separates better in less time.
     """
 
@@ -37,12 +40,21 @@ class Candidate(NamedTuple):
     benign: float
     adversarial: float
     at_cap: float
+    images: tuple[int, int]
     unbeaten: bool = True
 
     @property
     def per_second(self) -> float:
         """Separation, 0 for none and 1 for a perfect one, per second."""
         return (2 * self.auroc - 1) / self.seconds
+
+
+class Measured(NamedTuple):
+    """What an attack cost and took: costs i32[N] and i32[M], seconds f64[] for them all."""
+
+    benign: NDArray[np.int32]
+    adversarial: NDArray[np.int32]
+    seconds: NDArray[np.float64]
 
 
 def select_attacks(
@@ -70,28 +82,60 @@ def select_attacks(
     Raises:
       InvalidInputError: no images of a kind, no attacks, or unfit images.
     """
-    if not (len(benign) and len(adversarial) and attacks):
+    return ranked(attacks, {
+        name: measure(
+            classifier, benign, adversarial, attack, batch_size=batch_size,
+            on_finished=on_finished,
+        ) for name, attack in attacks.items()
+    })
+
+
+def measure(
+    classifier: Classifier,
+    benign: Images,
+    adversarial: Images,
+    attack: Attack,
+    *,
+    batch_size: int = 128,
+    on_finished: OnFinished | None = None,
+) -> Measured:
+    """What one attack costs and takes, in batches and with tracing left out.
+
+    Args and raises: as `select_attacks`.
+    """
+    if not (len(benign) and len(adversarial)):
         raise InvalidInputError(
-            f"expected benign and adversarial images and attacks to choose from, got "
-            f"{len(benign)}, {len(adversarial)} and {len(attacks)}; give some of each"
+            f"expected benign and adversarial images, got {len(benign)} and {len(adversarial)}; "
+            "give some of each"
         )
-    candidates = []
-    for name, attack in attacks.items():
-        attack_costs(classifier, benign[:1], {name: attack}, batch_size=batch_size)  # traces
-        start = time.perf_counter()
-        costs, others = (
-            attack_costs(
-                classifier, images, {name: attack}, batch_size=batch_size, on_finished=on_finished
-            ).costs[:, 0] for images in (benign, adversarial)
-        )
-        seconds = time.perf_counter() - start
-        candidates.append(Candidate(
+    attack_costs(classifier, benign[:1], {"": attack}, batch_size=batch_size)  # traces
+    start = time.perf_counter()
+    costs, others = (
+        attack_costs(
+            classifier, images, {"": attack}, batch_size=batch_size, on_finished=on_finished
+        ).costs[:, 0] for images in (benign, adversarial)
+    )
+    return Measured(costs, others, np.array(time.perf_counter() - start))
+
+
+def ranked(attacks: Mapping[str, Attack], measured: Mapping[str, Measured]) -> list[Candidate]:
+    """A candidate for each attack, the one with the most separation per second first.
+
+    Raises:
+      InvalidInputError: no attacks.
+    """
+    if not attacks:
+        raise InvalidInputError("expected attacks to choose from, got none; name at least one")
+    candidates = [
+        Candidate(
             attack=name, auroc=metrics.auroc(-costs, -others),
             auroc_interval=metrics.auroc_interval(-costs, -others),
-            seconds=seconds / (len(benign) + len(adversarial)),
+            seconds=float(seconds) / (len(costs) + len(others)),
             benign=float(np.median(costs)), adversarial=float(np.median(others)),
-            at_cap=float((costs == attack.max_iterations).mean()),
-        ))
+            at_cap=float((costs == attacks[name].max_iterations).mean()),
+            images=(len(costs), len(others)),
+        ) for name, (costs, others, seconds) in measured.items()
+    ]
     return sorted(
         (one._replace(unbeaten=not _beaten(one, candidates)) for one in candidates),
         key=lambda one: one.per_second, reverse=True,
@@ -99,14 +143,18 @@ def select_attacks(
 
 
 def adversarial_versions(
-    classifier: Classifier, benign: Images, recipes: Iterable[Threat]
+    classifier: Classifier,
+    benign: Images,
+    recipes: Iterable[Threat],
+    *,
+    on_finished: OnFinished = lambda count: None,
 ) -> Images:
     """What threats make of images f32[N,H,W,C] and the classifier falls for: f32[M,H,W,C].
 
     The classifier's own labels stand for the true ones.
     """
     labels = classifier.predict(benign)
-    crafted = [recipe.craft(classifier, benign, labels) for recipe in recipes]
+    crafted = [recipe.craft(classifier, benign, labels, on_finished) for recipe in recipes]
     return np.concatenate([one.images[one.success] for one in crafted])
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from a2d_tf.classifier import PREFLIGHT_IMAGES, Classifier, Images
+from a2d_tf.classifier import PREFLIGHT_IMAGES, Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 
 # f32[N,H,W,C], or a dataset of such images one by one or in batches of any size; of its elements
 # that are tuples the first part is taken.

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from a2d_tf import attacks
 from a2d_tf.attacks import BIM, CarliniWagner, PairwiseJSMA, randomness
 from a2d_tf.attacks.running import OnFinished
-from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.data import Dataset
 from a2d_tf.errors import InvalidInputError, pick
+from a2d_tf.pixels import Images
 from a2d_tf.progress import Progress
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
 from a2d_tf.attacks.running import OnFinished
-from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.detectors import CostDetector
+from a2d_tf.pixels import Images
 
 ROWS_AT_ONCE = 100_000
 

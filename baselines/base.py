@@ -10,8 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from a2d_tf.calibration import threshold_at
-from a2d_tf.classifier import Bounds, Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError, NotFittedError
+from a2d_tf.pixels import Bounds, Images
 
 Features = NDArray[np.float64]
 Self = TypeVar("Self", bound="FeatureDetector")

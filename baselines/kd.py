@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 from baselines import network
 from baselines.base import FeatureDetector, Features
 from baselines.distances import distances

@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 from baselines import network
 from baselines.base import FeatureDetector, Features
 from baselines.distances import COINCIDENT, distances

@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.loading import SQUASHING
+from a2d_tf.pixels import Images
 
 Call = Callable[..., Any]
 Graph = Callable[[Any], Any]

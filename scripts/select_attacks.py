@@ -4,7 +4,8 @@
       --adversarial=fgsm.npz --attacks=bim-search,bim2-search,jsma,deepfool --out=choice.json
 
 Writes the figures to --out and a picture beside it. Without --adversarial, the published FGSM and
-BIM-a of --preset craft some from the benign images.
+BIM-a of --preset craft some from the benign images. Started again with the same --workdir, it runs
+no attack again that is finished.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ import cli
 from absl import flags
 
 from a2d_tf import attacks, files, image_files, selection, threats
+from a2d_tf.experiments import choice
 
 FLAGS = flags.FLAGS
 CRAFTED = ("fgsm", "bim-a")
@@ -24,6 +26,7 @@ cli.define_names("attacks", ["fgsm", "bim-search", "bim2-search", "jsma", "deepf
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if crafted, benign "
                      "ones and what both threats make of them.", lower_bound=1)
+flags.DEFINE_string("workdir", "runs/select_attacks", "Where finished attacks are kept.")
 cli.define_out("A .json file to write, and a .png beside it.")
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
@@ -34,22 +37,17 @@ def main() -> None:
     named = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
     classifier = cli.load_classifier()
     benign = image_files.load_images(FLAGS.images, classifier).images[:FLAGS.limit]
+    adversarial = None
     if FLAGS.adversarial:
         adversarial = image_files.load_adversarial(FLAGS.adversarial, classifier)[:FLAGS.limit]
-    else:
-        adversarial = selection.adversarial_versions(
-            classifier, benign, [threats.preset(name, FLAGS.preset) for name in CRAFTED]
-        )
-    total = len(named) * (len(benign) + len(adversarial))
-    with cli.TerminalProgress().stage("attack costs", total) as advance:
-        found = selection.select_attacks(
-            classifier, benign, adversarial, named, on_finished=advance
-        )
+    found = choice.run(
+        classifier, benign, adversarial, [threats.preset(name, FLAGS.preset) for name in CRAFTED],
+        named, FLAGS.workdir, progress=cli.TerminalProgress(),
+    )
     picture = Path(FLAGS.out).with_suffix(".png")
     selection.draw(found, picture)
     files.save_json(FLAGS.out, {
         "attacks": [one._asdict() | {"per_second": one.per_second} for one in found],
-        "images": {"benign": len(benign), "adversarial": len(adversarial)},
         "provenance": files.provenance(
             FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
             adversarial=FLAGS.adversarial or ",".join(CRAFTED), bounds=repr(cli.bounds()),

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["version", "errors", "files", "progress", "calibration", "metrics", "plots", "report"],
     ["charts"],
+    ["pixels"],
     ["saved_models", "answers"],
     ["loading"],
     ["classifier"],

@@ -7,9 +7,10 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from a2d_tf import attacks
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError, NotFittedError
 from a2d_tf.metrics import auroc
+from a2d_tf.pixels import Bounds
 from baselines import KD, LID, chosen, network
 from baselines.base import noisy
 

@@ -136,13 +136,13 @@ def test_the_best_attack_for_its_time(
     selection.draw(found, tmp_path / "choice.png")
     assert image.imread(tmp_path / "choice.png").shape[0] > 300
     assert [row[0] for row in selection.grid(found).rows] == [one.attack for one in found]
-    with pytest.raises(InvalidInputError, match="got 0, "):
+    with pytest.raises(InvalidInputError, match="got 0 and"):
         selection.select_attacks(classifier, benign[:0], adversarial, {"bim": strong})
 
 
 def test_who_is_beaten() -> None:
     def candidate(name: str, auroc: float, seconds: float) -> selection.Candidate:
-        return selection.Candidate(name, auroc, (0, 1), seconds, 9, 1, 0)
+        return selection.Candidate(name, auroc, (0, 1), seconds, 9, 1, 0, (5, 5))
 
     quick, good, bad, twin = (
         candidate("quick", 0.8, 1), candidate("good", 0.9, 2), candidate("bad", 0.85, 3),

@@ -133,6 +133,24 @@ def test_benchmark(folder: Path) -> None:
     assert "ratio to limit" in done.stdout and "verdicts" in done.stdout
 
 
+def test_select_attacks_resumes(folder: Path) -> None:
+    flags = ("--model=model.keras", "--images=benign.npz", "--limit=30", "--out=choice.json")
+    first = run("select_attacks", *flags, "--attacks=bim-search", cwd=folder)
+    assert first.returncode == 0 and "craft: " in first.stderr, first.stderr
+    before = json.loads((folder / "choice.json").read_text())["attacks"]
+    second = run("select_attacks", *flags, "--attacks=bim-search,deepfool", cwd=folder)
+    assert second.returncode == 0, second.stderr
+    assert "deepfool costs: done" in second.stderr
+    assert "craft" not in second.stderr and "bim-search" not in second.stderr
+    found = json.loads((folder / "choice.json").read_text())["attacks"]
+    assert {one["attack"] for one in found} == {"bim-search", "deepfool"}
+    for one in found:
+        assert 0.5 <= one["auroc"] <= 1 and one["seconds"] > 0 and one["images"][0] == 30
+    kept, = (one for one in found if one["attack"] == "bim-search")
+    assert {**kept, "unbeaten": True} == before[0]
+    assert "deepfool" in second.stdout and (folder / "choice.png").stat().st_size > 1000
+
+
 def save_broken_inputs(folder: Path) -> None:
     images = np.zeros((3, 8, 8, 1), np.float32)
     np.savez(folder / "keys.npz", pictures=images)

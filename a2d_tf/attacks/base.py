@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks.loop import Examples, State
 from a2d_tf.attacks.running import NO_COST, AttackResult, OnFinished, Run
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ import tensorflow as tf
 from a2d_tf.attacks import randomness
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, choose, per_image
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
+from a2d_tf.pixels import Bounds
 
 # Brendel 2018, and the settings of its published code.
 NOISE_IMAGES = 1000

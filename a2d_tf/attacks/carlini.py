@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Bounds
 
 # Carlini 2017, section VI, and the settings of its published code.
 ALMOST_ONE = 0.999999  # keeps pixels at a bound within reach of the hyperbolic tangent

@@ -9,7 +9,8 @@ import tensorflow as tf
 from a2d_tf.attacks import search
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, per_image
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
+from a2d_tf.pixels import Bounds
 
 
 @dataclass(frozen=True, kw_only=True)

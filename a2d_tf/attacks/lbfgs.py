@@ -8,7 +8,8 @@ import tensorflow as tf
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.gradient import free
 from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
+from a2d_tf.pixels import Bounds
 
 CONSTANTS = 30  # tried at most, as in Foolbox 1.8
 MEMORY = 10  # steps that the curvature is estimated from

@@ -9,8 +9,9 @@ import tensorflow as tf
 from a2d_tf.attacks import randomness
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Bounds
 
 CANDIDATES = 128  # pixels tried per round at most, as in Foolbox 1.8
 RESOLUTION = 1e-3  # of scores; less is rounding noise, and would break ties by chance

@@ -8,8 +8,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks.loop import OUTCOME, Examples, State, Steppable, any_count, rows, run_segment
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 
 OnFinished = Callable[[int], None]
 # The loop returns to Python this often: for progress and for Ctrl-C.

@@ -8,8 +8,9 @@ from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.gradient import BIM
 from a2d_tf.attacks.presets import preset
 from a2d_tf.attacks.saliency import JSMA
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 
 # The published settings let benign MNIST images take about half of the iterations, and half of
 # them more or fewer.

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks import BIM, Attack
-from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 
 Perform = Callable[[Images, Labels], Any]
 

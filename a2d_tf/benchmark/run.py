@@ -12,8 +12,9 @@ from a2d_tf.attacks import BIM, Attack
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.benchmark.peers import check_peers, has_peers, time_peers
 from a2d_tf.benchmark.timing import measure, time_export, time_verdicts
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.pipeline import A2D
+from a2d_tf.pixels import Images
 from a2d_tf.report import Grid
 from a2d_tf.streams import ImageSource, gathered
 

@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks import Attack
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.detectors import ZScore
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.pipeline import A2D
+from a2d_tf.pixels import Images
 from a2d_tf.streams import ImageSource, batches
 
 # A batch of so many keeps a processor busy; its passes, or those of a larger one that the attack

@@ -10,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import randomness
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
+from a2d_tf.pixels import Images
 
 NORMS = (1, 2, np.inf)
 SHARED = 10  # classes that share a pass forward

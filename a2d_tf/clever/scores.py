@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.attacks.running import OnFinished
-from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.clever.endpoint import endpoint
 from a2d_tf.clever.sampling import Sampling, gradient_maxima
 from a2d_tf.errors import InvalidInputError, pick
+from a2d_tf.pixels import Images
 
 Floats = NDArray[np.float64]
 

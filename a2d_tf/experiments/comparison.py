@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from a2d_tf import attacks, files, models, threats
-from a2d_tf.classifier import Bounds, Classifier
+from a2d_tf.classifier import Classifier
 from a2d_tf.data import Dataset, load_dataset
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments import measurements, outputs
@@ -20,6 +20,7 @@ from a2d_tf.experiments.columns import (
 from a2d_tf.experiments.evidence import Evidence
 from a2d_tf.experiments.measurements import ScoresByThreat
 from a2d_tf.experiments.store import Store
+from a2d_tf.pixels import Bounds
 from a2d_tf.progress import Progress, Silent
 
 BaselineFactory = Callable[[Classifier, Dataset, int], ImageDetector]

@@ -9,12 +9,13 @@ import scipy.special
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
-from a2d_tf.classifier import Classifier, Images, Labels
+from a2d_tf.classifier import Classifier, Labels
 from a2d_tf.costs import CostTable, attack_costs
 from a2d_tf.data import Dataset
 from a2d_tf.directions import direction_costs
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.store import Arrays, Store
+from a2d_tf.pixels import Images
 from a2d_tf.progress import Progress
 from a2d_tf.threats import Threat
 

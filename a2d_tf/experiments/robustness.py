@@ -1,16 +1,15 @@
 """CLEVER scores image by image, each kept once it is there (the paper, Table 1)."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from a2d_tf import files
-from a2d_tf.classifier import Classifier, Images
+from a2d_tf.classifier import Classifier
 from a2d_tf.clever import Clever, Sampling, clever_table
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.experiments.store import Arrays, Store
+from a2d_tf.experiments.store import Arrays, Store, digest, identity
+from a2d_tf.pixels import Images
 from a2d_tf.progress import Progress
 
 
@@ -38,17 +37,11 @@ def run(
     Raises:
       InvalidInputError, UnsuitableClassifierError: as `clever_table`, or no file or no image.
     """
-    if classifier.path is None:
-        raise InvalidInputError("expected a classifier from a file; make it by Classifier.load")
     checked = classifier.check(images)
     if not len(checked):
         raise InvalidInputError("expected at least one image, got none")
     store = Store(Path(workdir))
-    made_from = {
-        "model": files.sha256(classifier.path), "signature": classifier.signature,
-        "output": classifier.output, "probabilities": classifier.probabilities,
-        "bounds": list(classifier.bounds), "targets": list(targets), "sampling": repr(sampling),
-    }
+    made_from = identity(classifier) | {"targets": list(targets), "sampling": repr(sampling)}
 
     def scored(image: Images) -> Clever:
         def make() -> Arrays:
@@ -57,8 +50,7 @@ def run(
             )
             return table._asdict()
 
-        digest = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
-        return Clever(**store.arrays("clever", made_from | {"image": digest}, make))
+        return Clever(**store.arrays("clever", made_from | {"image": digest(image)}, make))
 
     rows = []
     with progress.stage("CLEVER", len(checked)) as advance:

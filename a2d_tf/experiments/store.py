@@ -11,9 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf import files
+from a2d_tf.classifier import Classifier
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.pixels import Images
 
 Arrays = dict[str, NDArray[Any]]
 SECONDS = "seconds_taken"
+
+
+def identity(classifier: Classifier) -> dict[str, Any]:
+    """What a result that was made with a classifier depends on, as JSON values.
+
+    Raises:
+      InvalidInputError: it was not loaded from a file.
+    """
+    if classifier.path is None:
+        raise InvalidInputError("expected a classifier from a file; make it by Classifier.load")
+    return {
+        "model": files.sha256(classifier.path), "signature": classifier.signature,
+        "output": classifier.output, "probabilities": classifier.probabilities,
+        "bounds": list(classifier.bounds),
+    }
+
+
+def digest(images: Images) -> str:
+    """Names images f32[...] by what they show."""
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
 
 
 class Store:

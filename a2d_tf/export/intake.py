@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.classifier import Bounds
+from a2d_tf.pixels import Bounds
 
 Judge = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 # What is said of an image that is none; the rest is zero.
