@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from a2d_tf.plots import ADVERSARIAL, BENIGN, PALETTE, save
 
 Values = NDArray[np.floating[Any]]
 _COLUMNS = 4
+_MARKERS = "os^"  # another when the colours are used up
 
 
 class Axis(NamedTuple):
@@ -43,11 +45,8 @@ def scatter(
         for index, (kind, (across, up)) in enumerate(kinds.items()):
             axes.scatter(across, up, s=14, color=PALETTE[index % len(PALETTE)], label=kind,
                          alpha=0.8, linewidths=0)
-        axes.set(title=title, xlabel=x.label, ylabel=y.label)
-        if x.log:
-            axes.set_xscale("log")
-        if y.log:
-            axes.set_yscale("log")
+        axes.set_title(title)
+        _show(axes, x, y)
         axes.grid(color="0.92")
         axes.set_axisbelow(True)
     handles, labels = grid[0].get_legend_handles_labels()
@@ -73,10 +72,9 @@ def boxes(
         )
         for kind, box in zip(kinds, drawn["boxes"]):
             box.set_facecolor(BENIGN if kind == "benign" else ADVERSARIAL)
+        axes.set_title(title)
+        _show(axes, Axis(""), y)
         axes.set_xticks(range(1, len(kinds) + 1), list(kinds))
-        axes.set(title=title, ylabel=y.label)
-        if y.log:
-            axes.set_yscale("log")
         axes.grid(axis="y", color="0.92")
         axes.set_axisbelow(True)
     save(figure, path)
@@ -118,26 +116,37 @@ def trade_off(
 
     Args:
       points: name -> its coordinates.
-      unbeaten: those that no other beats in both; a line joins them.
+      unbeaten: those that no other beats in both, drawn full; a line joins them.
       x, y: the axes.
       path: the PNG to write.
     """
-    figure, (axes,) = _grid(1, 1, (6.4, 4.4))
-    front = sorted(points[name] for name in unbeaten)
-    axes.plot(*zip(*front), color=PALETTE[0], linewidth=1, linestyle="--", label="unbeaten")
-    for name, point in points.items():
-        colour = PALETTE[0] if name in unbeaten else "0.55"
-        axes.scatter(*point, color=colour, zorder=3)
-        place = (5, 5) if name in unbeaten else (5, -12)
-        axes.annotate(
-            name, point, place, textcoords="offset points", fontsize=9, color=colour
-        )
-    axes.set(xlabel=x.label, ylabel=y.label)
-    axes.set_xscale("log" if x.log else "linear")
-    axes.margins(0.12)
+    figure, (axes,) = _grid(1, 1, (6.4, 4.0))
+    axes.plot(*zip(*sorted(points[name] for name in unbeaten)), color="0.6", linewidth=1,
+              linestyle="--", label="unbeaten")
+    for index, (name, point) in enumerate(points.items()):
+        colour = PALETTE[index % len(PALETTE)]
+        marker = _MARKERS[index // len(PALETTE) % len(_MARKERS)]
+        axes.plot(*point, marker, color=colour, fillstyle="full" if name in unbeaten else "none",
+                  label=name)
+    _show(axes, x, y)
+    axes.margins(0.08)
     axes.grid(color="0.92")
-    axes.legend(frameon=False)
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside right upper", frameon=False)
     save(figure, path)
+
+
+def _show(axes: Axes, x: Axis, y: Axis) -> None:
+    """Labels both axes; the numbers of a logarithmic one are written out."""
+    axes.set(
+        xlabel=x.label, ylabel=y.label,
+        xscale="log" if x.log else "linear", yscale="log" if y.log else "linear",
+    )
+    for axis, shown in ((axes.xaxis, x), (axes.yaxis, y)):
+        if shown.log:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _grid(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:

@@ -19,8 +19,7 @@ from a2d_tf.errors import InvalidInputError
 from a2d_tf.pixels import Bounds
 
 DEFAULT = "serving_default"
-# The label is the same before and after either; only before it are the gradients unsquashed.
-SQUASHING = ("Softmax", "Sigmoid")
+SQUASHING = ("Softmax", "Sigmoid")  # as `loading.SQUASHING`, where Keras has been left behind
 PASSING = ("Identity", "Cast")
 BYTES = (tf.uint8, tf.int32, tf.int64)
 BRIGHTEST = 255
