@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from a2d_tf import files, image_files, streams
-from a2d_tf.clever import CHEAP, KINDS, Sampling
+from a2d_tf.clever import CHEAP, KINDS, RADII, Sampling
 from a2d_tf.experiments import robustness
 from a2d_tf.metrics import mean_interval
 
@@ -28,7 +28,8 @@ flags.DEFINE_integer("limit", None, "The first so many images; all if not given.
 cli.define_names("target", ["untargeted"], f"Out of {', '.join(KINDS)}, or classes by number; "
                  "beside untargeted, the others cost nothing.")
 flags.DEFINE_enum("norm", "2", ["1", "2", "inf"], "Of the distances.")
-flags.DEFINE_float("radius", USUAL.radius, "Of the ball that is looked at, in pixel ranges.")
+flags.DEFINE_float("radius", None, "Of the ball that is looked at, in pixel ranges; "
+                   + ", ".join(f"{radius:g} for L{norm:g}" for norm, radius in RADII.items()) + ".")
 flags.DEFINE_integer("batches", None, f"Of points; {USUAL.batches}, or with --cheap "
                      f"{CHEAP.batches}.", lower_bound=2)
 flags.DEFINE_integer("samples", None, f"Points per batch; {USUAL.samples}, or with --cheap "
@@ -44,8 +45,10 @@ cli.define_out("The .npz file to write.")
 
 def main() -> None:
     usual = CHEAP if FLAGS.cheap else USUAL
+    norm = float(FLAGS.norm)
     sampling = dataclasses.replace(
-        usual, norm=float(FLAGS.norm), radius=FLAGS.radius, seed=FLAGS.seed,
+        usual, norm=norm, radius=RADII[norm] if FLAGS.radius is None else FLAGS.radius,
+        seed=FLAGS.seed,
         pool=usual.pool if FLAGS.pool is None else FLAGS.pool or None,
         batches=FLAGS.batches or usual.batches, samples=FLAGS.samples or usual.samples,
     )

@@ -72,12 +72,13 @@ def test_no_score_is_larger_than_the_radius() -> None:
     assert clever(flat, MIDDLE, sampling=FEW).score == [FEW.radius]
 
 
+def bowl(images: tf.Tensor) -> tf.Tensor:
+    squares = tf.reduce_sum(tf.square(images), axis=(1, 2, 3))
+    return tf.stack([20 - squares, tf.zeros_like(squares)], axis=1)
+
+
 def test_the_steepest_slope_in_a_ball_is_found() -> None:
     # The margin 20 - |x|^2 falls by 2 |x| per step: by 2 (2 + 1) at the ball's far end.
-    def bowl(images: tf.Tensor) -> tf.Tensor:
-        squares = tf.reduce_sum(tf.square(images), axis=(1, 2, 3))
-        return tf.stack([20 - squares, tf.zeros_like(squares)], axis=1)
-
     sampling = Sampling(radius=0.05, batches=50, samples=256)
     images = np.full((1, 2, 2, 1), 1.0)
     found = clever(Classifier(bowl, Bounds(-10, 10)), images, sampling=sampling)
@@ -197,6 +198,14 @@ def test_ends_of_what_has_none() -> None:
     assert 2 <= twice.location < 3 and 0 <= twice.p_value < 1e-6
 
 
+@pytest.mark.parametrize("pool", [None, 10])
+def test_a_fit_that_is_right_is_not_rejected(pool: int | None) -> None:
+    sampling = Sampling(radius=0.05, batches=100 if pool is None else 500, samples=256, pool=pool)
+    images = np.full((1, 2, 2, 1), 1.0)
+    found = clever(Classifier(bowl, Bounds(-10, 10)), images, sampling=sampling)
+    assert 0.01 < found.p_value[0] <= 1
+
+
 def test_a_pool_gives_each_batch_its_largest() -> None:
     sampling = Sampling(batches=2000, samples=20, pool=3)
     pool = np.random.default_rng(1).normal(size=(1, 60)).astype(np.float32)
@@ -302,6 +311,13 @@ def test_a_run_that_was_killed_goes_on(
         run(Silent()), clever(loaded, benign[:4], "top2", FEW).score, rtol=1e-4
     )
     assert made == [1]
+    labels = loaded.predict(benign[:4])
+    last = int(labels[3])
+    first = int(np.flatnonzero(labels == last)[0])
+    with pytest.raises(InvalidInputError, match=f"got {last} for image {first}, which has"):
+        robustness.run(loaded, benign[:4], [last], FEW, tmp_path / "own", batch_size=8,
+                       progress=Silent())
+    assert not (tmp_path / "own").exists()
     with pytest.raises(InvalidInputError, match="Classifier.load"):
         robustness.run(Classifier(model), benign[:1], ["top2"], FEW, tmp_path, batch_size=8,
                        progress=Silent())

@@ -5,7 +5,7 @@ estimated from gradients at random points: their maxima over batches follow a re
 distribution, whose end is the estimate. Margin / end is the score.
 """
 
-from a2d_tf.clever.sampling import CHEAP, PUBLISHED, Sampling
+from a2d_tf.clever.sampling import CHEAP, PUBLISHED, RADII, Sampling
 from a2d_tf.clever.scores import KINDS, Clever, clever, clever_table
 
-__all__ = ["CHEAP", "KINDS", "PUBLISHED", "Clever", "Sampling", "clever", "clever_table"]
+__all__ = ["CHEAP", "KINDS", "PUBLISHED", "RADII", "Clever", "Sampling", "clever", "clever_table"]

@@ -25,21 +25,22 @@ class Endpoint(NamedTuple):
 
     Attributes:
       location: its right end, never below the largest maximum.
-      p_value: of the Kolmogorov-Smirnov test of the maxima against it.
+      p_value: of the Kolmogorov-Smirnov test against it.
     """
 
     location: float
     p_value: float
 
 
-def endpoint(maxima: ArrayLike) -> Endpoint:
-    """Fits a reverse Weibull distribution by maximum likelihood.
+def endpoint(maxima: ArrayLike, independent: ArrayLike | None = None) -> Endpoint:
+    """Fits a reverse Weibull distribution by maximum likelihood, its end at most REACH away.
 
     The best shape and scale for a location are found directly, and the location on a grid that
     is refined once. Equal maxima, as a linear model has, are their own end, with p-value 1.
 
     Args:
       maxima: f[B], finite, B >= 1.
+      independent: f[C], finite, C >= 1, those that the fit is tested on; None for all.
     """
     values = np.asarray(maxima, np.float64)
     largest, spread = values.max(), np.ptp(values)
@@ -54,7 +55,8 @@ def endpoint(maxima: ArrayLike) -> Endpoint:
     best = int(np.argmax(likelihood))
     location = largest + spread * gaps[best]
     fitted = scipy.stats.weibull_max(shapes[best], location, spread * scales[best])
-    return Endpoint(float(location), float(scipy.stats.kstest(values, fitted.cdf).pvalue))
+    tested = values if independent is None else np.asarray(independent, np.float64)
+    return Endpoint(float(location), float(scipy.stats.kstest(tested, fitted.cdf).pvalue))
 
 
 def _log_likelihood(depths: Floats, gaps: Floats) -> tuple[Floats, Floats, Floats]:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,10 @@ from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
 from a2d_tf.pixels import Images
 
-NORMS = (1, 2, np.inf)
+Norms = NDArray[np.float32]
+
+# Usual radii by norm: as published for L2, as in ART's examples for L1, and BIM's for L-infinity.
+RADII = {1.0: 40.0, 2.0: 5.0, np.inf: 0.3}
 SHARED = 10  # classes that share a pass forward
 
 
@@ -24,7 +27,8 @@ class Sampling:
 
     Attributes:
       norm: of the ball and of the score: 1, 2 or infinity.
-      radius: of the ball, in units of the pixel range; no score is larger.
+      radius: of the ball, in units of the pixel range; no score is larger. The published one is
+        for L2; see `RADII`.
       batches: maxima that the distribution is fitted to.
       samples: points of which each is the maximum.
       pool: all batches draw out of pool x samples points, with replacement, as in ART. None gives
@@ -36,14 +40,14 @@ class Sampling:
     """
 
     norm: float = 2
-    radius: float = 5.0
+    radius: float = RADII[2]
     batches: int = 500
     samples: int = 1024
     pool: int | None = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.norm not in NORMS:
+        if self.norm not in RADII:
             raise InvalidInputError(f"expected a norm out of 1, 2 and inf, got {self.norm}")
         if not 0 < self.radius < np.inf:
             raise InvalidInputError(f"expected a positive radius, got {self.radius}")
@@ -65,6 +69,19 @@ PUBLISHED = Sampling(pool=None)  # Weng et al. 2018
 CHEAP = Sampling(batches=50, samples=64, pool=None)
 
 
+class Maxima(NamedTuple):
+    """The largest gradients of T margins, in the dual norm and per unit of the pixels.
+
+    Attributes:
+      drawn: f32[T,batches], to fit a distribution to.
+      independent: f32[T,B], of points of their own each, to test the fit on. Batches that are
+        drawn from a pool share points, and so maxima, and a test would reject any fit to them.
+    """
+
+    drawn: Norms
+    independent: Norms
+
+
 def gradient_maxima(
     classifier: Classifier,
     image: Images,
@@ -72,7 +89,7 @@ def gradient_maxima(
     classes: NDArray[np.int64],
     sampling: Sampling,
     batch_size: int,
-) -> NDArray[np.float32]:
+) -> Maxima:
     """The largest gradients of an image's margins, batch by batch.
 
     Args:
@@ -81,10 +98,8 @@ def gradient_maxima(
       label: the class whose lead over the others is the margin.
       classes: i64[T], those others; up to ten share a pass forward.
       sampling: where to look.
-      batch_size: points at once; bounds the memory, changes no maximum.
-
-    Returns:
-      f32[T, batches], in the dual norm and per unit of the pixels.
+      batch_size: points at once; changes no maximum. Gradients are forgotten batch by batch, their
+        norms after every ten classes.
 
     Raises:
       UnsuitableClassifierError: a gradient is not finite.
@@ -93,28 +108,25 @@ def gradient_maxima(
     radius = np.float32(sampling.radius * classifier.bounds.range)
     points = sampling.samples * (sampling.pool or sampling.batches)
     draws = np.split(np.arange(points, dtype=np.int32), range(batch_size, points, batch_size))
-    groups = np.split(classes.astype(np.int32), range(SHARED, len(classes), SHARED))
 
-    def norms(group: NDArray[np.int32], drawn: NDArray[np.int32]) -> NDArray[np.float32]:
+    def maxima(group: NDArray[np.int32]) -> Maxima:
         graph = _graph(classifier, image.shape, sampling.norm, len(group))
-        found: NDArray[np.float32] = graph(
-            image, np.int32(label), group, radius, key, drawn
-        ).numpy()
-        return found
+        found = np.concatenate([
+            graph(image, np.int32(label), group, radius, key, drawn).numpy() for drawn in draws
+        ], axis=1)
+        if not np.isfinite(found).all():
+            raise UnsuitableClassifierError(
+                "expected finite gradients around the image, got NaN or infinity; use a smaller "
+                "radius or a classifier that is smooth there"
+            )
+        own = found.reshape(len(group), -1, sampling.samples).max(axis=2)
+        return Maxima(_drawn(found, sampling) if sampling.pool else own, own)
 
-    found = np.block([[norms(group, drawn) for drawn in draws] for group in groups])
-    if not np.isfinite(found).all():
-        raise UnsuitableClassifierError(
-            "expected finite gradients around the image, got NaN or infinity; use a smaller "
-            "radius or a classifier that is smooth there"
-        )
-    if sampling.pool:
-        return _drawn(found, sampling)
-    maxima: NDArray[np.float32] = found.reshape(-1, sampling.batches, sampling.samples).max(axis=2)
-    return maxima
+    groups = np.split(classes.astype(np.int32), range(SHARED, len(classes), SHARED))
+    return Maxima._make(map(np.concatenate, zip(*map(maxima, groups))))
 
 
-def _drawn(pool: NDArray[np.float32], sampling: Sampling) -> NDArray[np.float32]:
+def _drawn(pool: Norms, sampling: Sampling) -> Norms:
     """Maxima [T,B] of batches that are drawn from a pool [T,P].
 
     The largest rank of n draws out of P has the distribution of P U^(1/n), rounded up.

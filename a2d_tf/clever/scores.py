@@ -33,7 +33,8 @@ class Clever(NamedTuple):
         in the norm of the ball; capped at its radius.
       target: i64[N], the class that is so near: the one asked for, or the nearest of them all.
       lipschitz: f64[N], the estimated Lipschitz constant of the label's lead over that class.
-      p_value: f64[N], of the Kolmogorov-Smirnov test of the fit.
+      p_value: f64[N], of the Kolmogorov-Smirnov test of the fit, on maxima of separate points:
+        one per batch, or with a pool of ten, ten.
     """
 
     score: Floats
@@ -98,6 +99,27 @@ def clever_table(
     Raises:
       InvalidInputError, UnsuitableClassifierError: as `clever`.
     """
+    checked = classifier.check(images)
+    logits, columns = prepare(classifier, checked, targets, batch_size)
+    if not len(checked):
+        none = np.zeros((0, len(targets)))
+        return Clever(none, none.astype(np.int64), none, none)
+    rows = []
+    for image, outputs, *wanted in zip(checked, logits, *columns):
+        rows.append(_row(classifier, image, outputs, wanted, sampling, batch_size))
+        if on_finished:
+            on_finished(1)
+    return Clever._make(np.array(field) for field in zip(*rows))
+
+
+def prepare(
+    classifier: Classifier, images: Images, targets: Sequence[str | ArrayLike], batch_size: int
+) -> tuple[Floats, list[Labels]]:
+    """Logits f64[N,K] of checked images, and for each target the classes i64[N,T] it looks at.
+
+    Raises:
+      InvalidInputError, UnsuitableClassifierError: as `clever`, for any of the images.
+    """
     if not len(targets):
         raise InvalidInputError(f"expected a target out of {', '.join(KINDS)}, got none")
     if batch_size < 1:
@@ -105,19 +127,11 @@ def clever_table(
     for target in targets:
         if isinstance(target, str):
             pick(KINDS, target, "a target")
-    checked = classifier.check(images)
-    if not len(checked):
-        none = np.zeros((0, len(targets)))
-        return Clever(none, none.astype(np.int64), none, none)
-    classifier.preflight(checked)
-    logits = classifier.logits(checked, batch_size).astype(np.float64)
-    columns = [_classes(target, logits) for target in targets]
-    rows = []
-    for image, outputs, *wanted in zip(checked, logits, *columns):
-        rows.append(_row(classifier, image, outputs, wanted, sampling, batch_size))
-        if on_finished:
-            on_finished(1)
-    return Clever._make(np.array(field) for field in zip(*rows))
+    if not len(images):
+        return np.zeros((0, 0)), []
+    classifier.preflight(images)
+    logits = classifier.logits(images, batch_size).astype(np.float64)
+    return logits, [_classes(target, logits) for target in targets]
 
 
 def _classes(target: str | ArrayLike, logits: Floats) -> Labels:
@@ -161,7 +175,8 @@ def _row(
     label = int(logits.argmax())
     classes = np.unique(np.concatenate(wanted))
     maxima = gradient_maxima(classifier, image, label, classes, sampling, batch_size)
-    fits = [endpoint(classifier.bounds.range * one.astype(np.float64)) for one in maxima]
+    scale = np.float64(classifier.bounds.range)
+    fits = [endpoint(scale * drawn, scale * own) for drawn, own in zip(*maxima)]
     lipschitz, p_value = np.array(fits).T
     # A margin with no gradient at all is as far as can be.
     score = (logits[label] - logits[classes]) / np.maximum(lipschitz, np.finfo(np.float32).tiny)

@@ -7,6 +7,7 @@ import numpy as np
 
 from a2d_tf.classifier import Classifier
 from a2d_tf.clever import Clever, Sampling, clever_table
+from a2d_tf.clever.scores import prepare
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.experiments.store import Arrays, Store, digest, identity
 from a2d_tf.pixels import Images
@@ -42,19 +43,23 @@ def run(
         raise InvalidInputError("expected at least one image, got none")
     store = Store(Path(workdir))
     made_from = identity(classifier) | {"targets": list(targets), "sampling": repr(sampling)}
+    prepare(classifier, checked, targets, batch_size)  # whatever is unfit shows before it starts
+    origins = [made_from | {"image": digest(image)} for image in checked]
 
-    def scored(image: Images) -> Clever:
+    def score(index: int) -> Clever:
         def make() -> Arrays:
-            table = clever_table(
-                classifier, image[None], targets, sampling, batch_size=batch_size
-            )
-            return table._asdict()
+            image = checked[index:index + 1]
+            return clever_table(
+                classifier, image, targets, sampling, batch_size=batch_size
+            )._asdict()
 
-        return Clever(**store.arrays("clever", made_from | {"image": digest(image)}, make))
+        return Clever(**store.arrays("clever", origins[index], make))
 
-    rows = []
-    with progress.stage("CLEVER", len(checked)) as advance:
-        for image in checked:
-            rows.append(scored(image))
-            advance(1)
+    due = [index for index, origin in enumerate(origins) if not store.holds("clever", origin)]
+    if due:
+        with progress.stage("CLEVER", len(due)) as advance:
+            for index in due:
+                score(index)
+                advance(1)
+    rows = map(score, range(len(checked)))
     return Clever._make(np.concatenate(column) for column in zip(*rows))

@@ -59,6 +59,10 @@ class Store:
         key = hashlib.sha256(origin.encode()).hexdigest()[:16]
         return self.folder / f"{stage.replace('/', '-')}-{key}{suffix}"
 
+    def holds(self, stage: str, made_from: dict[str, Any]) -> bool:
+        """Whether `arrays` would find a result rather than make it."""
+        return self.path(stage, made_from, ".npz").is_file()
+
     def arrays(
         self, stage: str, made_from: dict[str, Any], make: Callable[[], Arrays]
     ) -> Arrays:
