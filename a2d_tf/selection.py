@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf import charts, metrics
-from a2d_tf.attacks import Attack
+from a2d_tf.attacks import BIM, Attack, calibrate
+from a2d_tf.attacks.base import preflight
 from a2d_tf.attacks.running import OnFinished
 from a2d_tf.charts import Axis
 from a2d_tf.classifier import Classifier
@@ -17,7 +18,9 @@ from a2d_tf.costs import attack_costs
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.pixels import Images
 from a2d_tf.report import Grid
-from a2d_tf.threats import Threat
+from a2d_tf.threats import FGSM, BIMa, Threat
+
+STEPS = 30  # of BIM-a to the end of its radius, as published
 
 
 class Candidate(NamedTuple):
@@ -82,12 +85,19 @@ def select_attacks(
     Raises:
       InvalidInputError: no images of a kind, no attacks, or unfit images.
     """
+    check_choice(attacks)
     return ranked(attacks, {
         name: measure(
             classifier, benign, adversarial, attack, batch_size=batch_size,
             on_finished=on_finished,
         ) for name, attack in attacks.items()
     })
+
+
+def check_choice(attacks: Mapping[str, Attack]) -> None:
+    """Raises InvalidInputError if there is nothing to choose from."""
+    if not attacks:
+        raise InvalidInputError("expected attacks to choose from, got none; name at least one")
 
 
 def measure(
@@ -108,6 +118,7 @@ def measure(
             f"expected benign and adversarial images, got {len(benign)} and {len(adversarial)}; "
             "give some of each"
         )
+    preflight(classifier, classifier.check(benign), [attack])
     attack_costs(classifier, benign[:1], {"": attack}, batch_size=batch_size)  # traces
     start = time.perf_counter()
     costs, others = (
@@ -119,13 +130,7 @@ def measure(
 
 
 def ranked(attacks: Mapping[str, Attack], measured: Mapping[str, Measured]) -> list[Candidate]:
-    """A candidate for each attack, the one with the most separation per second first.
-
-    Raises:
-      InvalidInputError: no attacks.
-    """
-    if not attacks:
-        raise InvalidInputError("expected attacks to choose from, got none; name at least one")
+    """A candidate for each attack, the one with the most separation per second first."""
     candidates = [
         Candidate(
             attack=name, auroc=metrics.auroc(-costs, -others),
@@ -140,6 +145,15 @@ def ranked(attacks: Mapping[str, Attack], measured: Mapping[str, Measured]) -> l
         (one._replace(unbeaten=not _beaten(one, candidates)) for one in candidates),
         key=lambda one: one.per_second, reverse=True,
     )
+
+
+def own_recipes(classifier: Classifier, benign: Images) -> list[Threat]:
+    """FGSM and BIM-a for a classifier that no preset was made for, from benign f32[N,H,W,C].
+
+    Their radius is that of the BIM that suits it, which is so on MNIST in the paper.
+    """
+    bim = cast(BIM, calibrate("bim-search", classifier, benign))
+    return [FGSM(eps=bim.eps), BIMa(eps=bim.eps, step=bim.eps / STEPS)]
 
 
 def adversarial_versions(

@@ -3,9 +3,9 @@
   python scripts/select_attacks.py --model=lenet.keras --images=benign.npz \\
       --adversarial=fgsm.npz --attacks=bim-search,bim2-search,jsma,deepfool --out=choice.json
 
-Writes the figures to --out and a picture beside it. Without --adversarial, the published FGSM and
-BIM-a of --preset craft some from the benign images. Started again with the same --workdir, it runs
-no attack again that is finished.
+Writes the figures to --out and a picture beside it. Without --adversarial, FGSM and BIM-a of
+--preset craft some from the benign images; a model that is neither MNIST's nor CIFAR-10's wants
+--preset=own. Started again with the same --workdir, it runs no attack again that is finished.
 """
 
 from pathlib import Path
@@ -18,12 +18,16 @@ from a2d_tf.experiments import choice
 
 FLAGS = flags.FLAGS
 CRAFTED = ("fgsm", "bim-a")
+OWN = "own"
 cli.define_model_flags()
 flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
 flags.DEFINE_string("adversarial", None, "Adversarial images, .npz or folder; else crafted.")
 cli.define_names("attacks", ["fgsm", "bim-search", "bim2-search", "jsma", "deepfool"],
                  f"To choose from, out of {', '.join(attacks.PRESETS['mnist'])}.")
-flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
+flags.DEFINE_enum(
+    "preset", "mnist", [*attacks.PRESETS, OWN],
+    f"Whose published settings; {OWN} chooses steps for the model, on the benign images.",
+)
 flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if crafted, benign "
                      "ones and what both threats make of them.", lower_bound=1)
 flags.DEFINE_string("workdir", "runs/select_attacks", "Where finished attacks are kept.")
@@ -34,15 +38,20 @@ flags.register_validator(
 
 
 def main() -> None:
-    named = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+    if FLAGS.preset != OWN:
+        named = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+        recipes = [threats.preset(name, FLAGS.preset) for name in CRAFTED]
     classifier = cli.load_classifier()
     benign = image_files.load_images(FLAGS.images, classifier).images[:FLAGS.limit]
+    if FLAGS.preset == OWN:
+        named = {name: attacks.calibrate(name, classifier, benign) for name in FLAGS.attacks}
+        recipes = selection.own_recipes(classifier, benign)
     adversarial = None
     if FLAGS.adversarial:
         adversarial = image_files.load_adversarial(FLAGS.adversarial, classifier)[:FLAGS.limit]
     found = choice.run(
-        classifier, benign, adversarial, [threats.preset(name, FLAGS.preset) for name in CRAFTED],
-        named, FLAGS.workdir, progress=cli.TerminalProgress(),
+        classifier, benign, adversarial, recipes, named, FLAGS.workdir,
+        progress=cli.TerminalProgress(),
     )
     picture = Path(FLAGS.out).with_suffix(".png")
     selection.draw(found, picture)
@@ -50,7 +59,7 @@ def main() -> None:
         "attacks": [one._asdict() | {"per_second": one.per_second} for one in found],
         "provenance": files.provenance(
             FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
-            adversarial=FLAGS.adversarial or ",".join(CRAFTED), bounds=repr(cli.bounds()),
+            adversarial=FLAGS.adversarial or repr(recipes), bounds=repr(cli.bounds()),
             **{name: repr(attack) for name, attack in named.items()}
         ),
     })

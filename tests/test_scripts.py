@@ -134,7 +134,8 @@ def test_benchmark(folder: Path) -> None:
 
 
 def test_select_attacks_resumes(folder: Path) -> None:
-    flags = ("--model=model.keras", "--images=benign.npz", "--limit=30", "--out=choice.json")
+    flags = ("--model=model.keras", "--images=benign.npz", "--limit=30", "--preset=own",
+             "--out=choice.json")
     first = run("select_attacks", *flags, "--attacks=bim-search", cwd=folder)
     assert first.returncode == 0 and "craft: " in first.stderr, first.stderr
     before = json.loads((folder / "choice.json").read_text())["attacks"]
@@ -146,6 +147,7 @@ def test_select_attacks_resumes(folder: Path) -> None:
     assert {one["attack"] for one in found} == {"bim-search", "deepfool"}
     for one in found:
         assert 0.5 <= one["auroc"] <= 1 and one["seconds"] > 0 and one["images"][0] == 30
+        assert one["at_cap"] < 0.5
     kept, = (one for one in found if one["attack"] == "bim-search")
     assert {**kept, "unbeaten": True} == before[0]
     assert "deepfool" in second.stdout and (folder / "choice.png").stat().st_size > 1000
@@ -197,6 +199,13 @@ BAD = {
     "one number": ((*COST, "--images=number.npz"), "to hold rows of 'images', got a number"),
     "no peer": (("benchmark", "--model=model.keras", "--images=few.npz", "--attacks=bim-search",
                  "--peers"), "--attacks with bim for --peers"),
+    "no attack to select": (
+        ("select_attacks", "--model=model.keras", "--images=few.npz", "--attacks=",
+         "--out=none.json"), "attacks to choose from, got none",
+    ),
+    "no file for a choice": (
+        ("select_attacks", "--model=model.keras", "--images=few.npz"), "must end in .json"
+    ),
     "no detector": (("detect", "--detector=notes", "--images=few.npz"), "a detector folder"),
     "too few to fit": (FIT, "at least 10 benign images"),
     "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),
@@ -219,7 +228,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder: Path) -> None:
     ]
     done = subprocess.run(
         [sys.executable, Path(__file__).parent / "forks.py"], cwd=folder,
-        input=json.dumps(commands), stdout=subprocess.PIPE, text=True, check=True,
+        input=json.dumps(commands), stdout=subprocess.PIPE, text=True, check=True, timeout=600,
     )
     for (name, (_, message)), (status, told) in zip(
         BAD.items(), json.loads(done.stdout), strict=True

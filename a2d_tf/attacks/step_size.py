@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from a2d_tf.attacks.base import Attack
+from a2d_tf.attacks.boundary import DBA
 from a2d_tf.attacks.gradient import BIM
 from a2d_tf.attacks.presets import preset
-from a2d_tf.attacks.saliency import JSMA
 from a2d_tf.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.pixels import Images
@@ -34,8 +34,8 @@ def calibrate(
     to count. Twice as many are allowed, and the ball is large enough for all of them.
 
     Args:
-      name: "bim", "bim2", "bim-search" or "bim2-search", as in `preset`; "jsma", whose steps
-        suit every classifier, is left as published.
+      name: "bim", "bim2", "bim-search" or "bim2-search", as in `preset`; others, whose settings
+        suit every classifier, are left as published.
       classifier: the classifier whose inputs are to be judged.
       benign: f32[N,H,W,C] with N >= 1; of more than 200 the first are taken.
       cost: the median cost of benign images that is wanted, at least 10.
@@ -45,18 +45,18 @@ def calibrate(
       the classifier is so coarse that none is.
 
     Raises:
-      InvalidInputError: another attack, no images, or a cost below 10; or most images keep
+      InvalidInputError: "dba", no images, or a cost below 10; or most images keep
         their label however far they are pushed.
       UnsuitableClassifierError: the classifier fails its preflight.
     """
     template = preset(name, "mnist")
-    if isinstance(template, JSMA):
-        return template
-    if not isinstance(template, BIM):
+    if isinstance(template, DBA):
         raise InvalidInputError(
-            f"expected bim, bim2, a search of theirs or jsma to calibrate, got {name}, which has "
-            "no such step; choose its settings yourself"
+            f"expected bim, bim2, a search of theirs or an attack that suits every classifier, got "
+            f"{name}, which has no such step but a distance to reach; choose it yourself"
         )
+    if not isinstance(template, BIM):
+        return template
     if not (isinstance(cost, int) and cost >= 10):
         raise InvalidInputError(f"expected a whole median cost of at least 10, got {cost}")
     if not len(benign):

@@ -6,7 +6,7 @@ from pathlib import Path
 from a2d_tf import selection
 from a2d_tf.attacks import Attack
 from a2d_tf.classifier import Classifier
-from a2d_tf.experiments.store import Arrays, Store, digest, identity
+from a2d_tf.experiments.store import Arrays, Store, digest, identity, machine
 from a2d_tf.pixels import Images
 from a2d_tf.progress import Progress
 from a2d_tf.selection import Candidate, Measured
@@ -37,6 +37,7 @@ def run(
     Raises:
       InvalidInputError: as `selection.select_attacks`, or a classifier from no file.
     """
+    selection.check_choice(attacks)
     store = Store(Path(workdir))
     made_from = identity(classifier) | {"benign": digest(benign)}
 
@@ -54,7 +55,9 @@ def run(
                 )
             return found._asdict()
 
-        origin = made_from | {"adversarial": digest(adversarial), "attack": repr(attack)}
+        origin = made_from | {
+            "adversarial": digest(adversarial), "attack": repr(attack), "machine": machine(),
+        }
         return Measured(**store.arrays(f"choice/{name}", origin, make))
 
     if adversarial is None:

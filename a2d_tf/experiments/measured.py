@@ -11,7 +11,7 @@ from a2d_tf.attacks import Attack
 from a2d_tf.clever import CHEAP, KINDS, Sampling
 from a2d_tf.experiments import robustness
 from a2d_tf.experiments.evidence import BENIGN, TEST, Evidence
-from a2d_tf.experiments.store import Arrays
+from a2d_tf.experiments.store import Arrays, machine
 
 Floats = NDArray[np.float64]
 # The published sampling looks at 512,000 points per image. All classes are looked at from 640 here,
@@ -57,7 +57,8 @@ def timed(
     images = evidence.inputs(kind, TEST).images[:count]
 
     def measure() -> Arrays:
-        attack.run(evidence.classifier, images[:1])  # traces the graph
+        # This traces the graph.
+        attack.run(evidence.classifier, images[:1], max_cost=1 if attack.stops_early else None)
         seconds, queries = [], []
         with evidence.progress.stage(f"{name} time of {kind}", len(images)) as advance:
             for image in images:
@@ -67,7 +68,9 @@ def timed(
                 advance(1)
         return {"seconds": np.array(seconds), "queries": np.array(queries)}
 
-    made_from = evidence.origin(kind, TEST) | {"attack": repr(attack), "images": len(images)}
+    made_from = evidence.origin(kind, TEST) | {
+        "attack": repr(attack), "images": len(images), "machine": machine(),
+    }
     return Timed(**evidence.store.arrays(f"times/{name}/{kind}", made_from, measure))
 
 

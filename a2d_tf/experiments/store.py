@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf import files
@@ -37,6 +40,12 @@ def identity(classifier: Classifier) -> dict[str, Any]:
 def digest(images: Images) -> str:
     """Names images f32[...] by what they show."""
     return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+
+
+def machine() -> list[Any]:
+    """What a time depends on besides, as JSON values."""
+    devices = [device.name for device in tf.config.list_logical_devices()]
+    return [platform.node(), os.cpu_count(), devices]
 
 
 class Store:
