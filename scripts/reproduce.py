@@ -19,9 +19,9 @@ flags.DEFINE_enum("experiment", None, list(catalogue.EXPERIMENTS), "What to repr
                   required=True)
 cli.define_names("datasets", [], "Out of mnist and cifar10; none takes all of the experiment.")
 flags.DEFINE_integer(
-    "limit", 1000, "Test images per cell. Slow attacks count all of them in table7, figure5 and "
-    "figure6_env1, which takes seconds for each: try 300. For CLEVER (table1, table4, figure2) try "
-    "20, for figure4 4.", lower_bound=1,
+    "limit", None, "Test images per cell. By default "
+    + ", ".join(f"{one.limit} for {name}" for name, one in catalogue.EXPERIMENTS.items()) + ".",
+    lower_bound=1,
 )
 cli.define_names("seeds", [], "Seeds to draw images by; none takes the first, as published.")
 cli.define_names("baselines", ["kd", "lid"],
@@ -42,7 +42,7 @@ def main() -> None:
         experiment,
         reproduction.Request(
             datasets=FLAGS.datasets or experiment.datasets,
-            limit=FLAGS.limit,
+            limit=FLAGS.limit or experiment.limit,
             seeds=[int(seed) for seed in FLAGS.seeds],
             workdir=workdir,
             data_dir=FLAGS.data_dir,

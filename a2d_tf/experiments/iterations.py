@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from a2d_tf import charts, metrics, plots
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.experiments.evidence import BENIGN, TEST
+from a2d_tf.experiments.evidence import BENIGN, TEST, Evidence
 from a2d_tf.experiments.measured import Floats, kinds, pooled
 from a2d_tf.experiments.measurements import published
 from a2d_tf.experiments.reproduction import Outcome, Request
@@ -34,14 +34,18 @@ def figure3(request: Request) -> Outcome:
             raise InvalidInputError(
                 f"expected two images of every kind on {dataset}, got fewer; raise the limit"
             )
+        cap = evidences[0].attacks["jsma"].max_iterations
+        at_cap = [float((half == cap).mean()) for half in halves]
         matrix = _distances(halves)
         panels[dataset] = matrix
         results[dataset] = {
             "matrix": matrix.tolist(), "images": [len(half) for half in halves],
-            "mean_iterations": [float(half.mean()) for half in halves], **_summary(matrix),
+            "mean_iterations": [float(half.mean()) for half in halves],
+            "at_cap": at_cap, **_summary(matrix),
         }
-        grids.append(Grid(f"Distances on {dataset}", ["", *names], [
-            [name, *(f"{value:.3f}" for value in row)] for name, row in zip(names, matrix)
+        grids.append(Grid(f"Distances on {dataset}", ["", *names, "at cap"], [
+            [name, *(f"{value:.3f}" for value in row), f"{share:.1%}"]
+            for name, row, share in zip(names, matrix, at_cap)
         ]))
     panels["paper"] = paper
     summaries = [[d, *_figures(results[d])] for d in request.datasets]
@@ -75,11 +79,11 @@ def figure5(request: Request) -> Outcome:
             medians = [f"{one['median']:g}" for one in results[dataset][name].values()]
             rows.append([dataset, name, *medians])
     header = ["dataset", "attack", BENIGN, *THREATS]
-    grid = Grid(f"Median iterations, {request.limit} images of each kind", header, rows)
+    grid = Grid(f"Median iterations of up to {request.limit} images of each kind", header, rows)
     return Outcome(results, [grid], partial(plots.cost_boxes, costs, caps))
 
 
-def _costs(evidence: Any, kind: str, name: str) -> Floats:
+def _costs(evidence: Evidence, kind: str, name: str) -> Floats:
     costs: NDArray[np.int32] = evidence.costs(kind, TEST, [name])[:, 0]
     return costs.astype(np.float64)
 

@@ -96,10 +96,12 @@ class Outcome(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """An experiment, and the datasets that it is about."""
+    """An experiment, the datasets that it is about, and the images per cell unless told otherwise.
+    """
 
     run: Callable[[Request], Outcome]
     datasets: tuple[str, ...]
+    limit: int
 
 
 def run(name: str, experiment: Experiment, request: Request) -> Outcome:

@@ -36,9 +36,12 @@ def run(request: Request) -> Outcome:
                 for kind, scores in runs.items()
             }) for target in KINDS
         }
-        header = ["target", "", BENIGN]
+        sizes = {
+            kind: one["images"] for kind, one in results[dataset]["top2"]["scores"].items()
+        }
+        header = ["target", "", f"{BENIGN} ({sizes[BENIGN]})"]
         for threat in THREATS:
-            header += [threat, "ratio"]
+            header += [f"{threat} ({sizes[threat]})", "ratio"]
         rows = []
         for target, ours in results[dataset].items():
             theirs = paper[target]
@@ -52,9 +55,8 @@ def run(request: Request) -> Outcome:
             panels[f"{dataset}, {target}"] = {
                 kind: (mean, theirs[kind][0]) for kind, mean in means.items()
             }
-        count = results[dataset]["untargeted"]["scores"][BENIGN]["images"]
         grids.append(Grid(
-            f"CLEVER of {count} images of {dataset}, with half of its 90 % interval",
+            f"CLEVER of images (how many) of {dataset}, with half of its 90 % interval",
             [*header, "average ratio"], rows,
         ))
     return Outcome(results, grids, partial(plots.side_by_side, panels, "CLEVER score"))
