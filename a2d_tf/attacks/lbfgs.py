@@ -29,6 +29,7 @@ class LBFGS(Attack):
     last. The attack stops at the first image of the target class, so that no constant is searched
     for by bisection. An iteration is a step taken, of all constants together; steps that are
     tried and halved are queries alone. Distances are in units of the pixel range.
+    The constants are Foolbox 1.8's; there scipy decides when a descent ends, here `TOLERANCE`.
 
     Attributes:
       initial_const: the first constant.
