@@ -144,7 +144,9 @@ def _show(axes: Axes, x: Axis, y: Axis) -> None:
     )
     for axis, shown in ((axes.xaxis, x), (axes.yaxis, y)):
         if shown.log:
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            least, most = axis.get_data_interval()
+            subs = (1, 2, 5) if most > 10 * least else range(1, 10)
+            axis.set_major_locator(LogLocator(subs=subs))
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.set_minor_formatter(NullFormatter())
 
