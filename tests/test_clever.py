@@ -221,15 +221,15 @@ def test_a_pool_gives_each_batch_its_largest() -> None:
 def test_near_the_scores_of_art(shared: Callable[[str], Path]) -> None:
     reference = json.loads(shared("reference/clever_art_lenet_mnist.json").read_text())
     costs = np.load(shared("reference/costs_lenet_mnist.npz"))
-    digits = np.load(shared("data/mnist.npz"))["x_test"][costs["test_index"][:4]]
+    digits = np.load(shared("data/mnist.npz"))["x_test"][costs["test_index"][:3]]
     benign = (digits / 255).astype(np.float32)[..., None]
     lenet = Classifier.load(shared("models/lenet_mnist.keras"))
     same = Sampling(batches=50, samples=256, pool=10)
     ratios = []
-    for kind, images in (("benign", benign), ("bim_a", costs["bim_a_images"][:4])):
+    for kind, images in (("benign", benign), ("bim_a", costs["bim_a_images"][:3])):
         found = clever(lenet, images, "top2", same)
-        np.testing.assert_array_equal(found.target, reference[kind]["target"][:4])
-        ratios.extend(found.score / reference[kind]["clever"][:4])
+        np.testing.assert_array_equal(found.target, reference[kind]["target"][:3])
+        ratios.extend(found.score / reference[kind]["clever"][:3])
     assert 0.9 < np.median(ratios) < 1.1, ratios
 
 
