@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -63,6 +64,32 @@ def benign(digits: tuple[np.ndarray, np.ndarray], classifier: Classifier) -> np.
     """Test digits that the classifier gets right."""
     images, labels = digits[0][1200:], digits[1][1200:]
     return images[classifier.predict(images) == labels]
+
+
+@pytest.fixture(scope="session")
+def logits(model: keras.Model) -> keras.Model:
+    """The network without its softmax, for peers that take logits."""
+    network = keras.Sequential([*model.layers[:-1], keras.layers.Dense(10, name="logits")])
+    network.build((None, 8, 8, 1))
+    network.layers[-1].set_weights(model.layers[-1].get_weights())
+    return network
+
+
+@pytest.fixture(scope="session")
+def for_art(logits: keras.Model) -> Any:
+    """The network as ART's classifier; needs the extra `peers`."""
+    from art.estimators.classification import TensorFlowV2Classifier
+
+    class Wrapped(TensorFlowV2Classifier):  # type: ignore[misc]
+        def class_gradient(self, x: Any, label: Any = None, **others: Any) -> Any:
+            # CLEVER asks with a NumPy integer, which it refuses.
+            one = label is not None and np.ndim(label) == 0
+            return super().class_gradient(x, label=int(label) if one else label, **others)
+
+    return Wrapped(
+        logits, nb_classes=10, input_shape=(8, 8, 1), clip_values=(0, 1),
+        loss_object=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,6 @@ def l2(images: np.ndarray, others: np.ndarray, succeeded: np.ndarray) -> float:
     return float(np.sqrt(np.square(images - others).sum(axis=(1, 2, 3)))[succeeded].mean())
 
 
-@pytest.fixture(scope="module")
-def logits(model: keras.Model) -> keras.Model:
-    network = keras.Sequential([*model.layers[:-1], keras.layers.Dense(10)])
-    network.build((None, 8, 8, 1))
-    network.layers[-1].set_weights(model.layers[-1].get_weights())
-    return network
-
-
 def of_foolbox(
     attack: Any, logits: keras.Model, images: np.ndarray, labels: np.ndarray,
     eps: float | None = None,
@@ -38,17 +30,8 @@ def of_foolbox(
     return np.asarray(found)
 
 
-def for_art(logits: keras.Model) -> Any:
-    from art.estimators.classification import TensorFlowV2Classifier
-
-    return TensorFlowV2Classifier(
-        logits, nb_classes=10, input_shape=(8, 8, 1), clip_values=(0, 1),
-        loss_object=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-
-
 def test_carlini_wagner_is_as_near_as_the_better_peer(
-    logits: keras.Model, classifier: Classifier, benign: np.ndarray
+    logits: keras.Model, for_art: Any, classifier: Classifier, benign: np.ndarray
 ) -> None:
     from art.attacks.evasion import CarliniL2Method
 
@@ -62,7 +45,7 @@ def test_carlini_wagner_is_as_near_as_the_better_peer(
         binary_search_steps=SEARCHES, steps=STEPS, stepsize=STEP, initial_const=CONST
     )
     of_art = CarliniL2Method(
-        for_art(logits), binary_search_steps=SEARCHES, max_iter=STEPS, learning_rate=STEP,
+        for_art, binary_search_steps=SEARCHES, max_iter=STEPS, learning_rate=STEP,
         initial_const=CONST, batch_size=len(images), verbose=False,
     ).generate(images, np.eye(10)[labels])
     found = [ours, of_foolbox(of_peer, logits, images, labels), of_art]
@@ -74,7 +57,7 @@ def test_carlini_wagner_is_as_near_as_the_better_peer(
 
 
 def test_fgsm_finds_the_length_that_peers_find(
-    logits: keras.Model, classifier: Classifier, benign: np.ndarray
+    logits: keras.Model, for_art: Any, classifier: Classifier, benign: np.ndarray
 ) -> None:
     from art.attacks.evasion import FastGradientMethod
 
@@ -90,14 +73,14 @@ def test_fgsm_finds_the_length_that_peers_find(
     expected = np.where(fooled.any(axis=0), fooled.argmax(axis=0), count)
     assert np.abs(ours.cost - expected).max() <= 1 and (ours.cost == expected).mean() >= 0.95
     minimal = FastGradientMethod(
-        for_art(logits), eps=step * count, eps_step=step, minimal=True, batch_size=len(images)
+        for_art, eps=step * count, eps_step=step, minimal=True, batch_size=len(images)
     ).generate(images, np.eye(10)[labels])
     lengths = np.abs(minimal - images).max(axis=(1, 2, 3))[ours.success]
     np.testing.assert_allclose(lengths, step * (ours.cost[ours.success] + 1), atol=1.01 * step)
 
 
 def test_deepfool_is_as_near_as_peers(
-    logits: keras.Model, classifier: Classifier, benign: np.ndarray
+    logits: keras.Model, for_art: Any, classifier: Classifier, benign: np.ndarray
 ) -> None:
     from art.attacks.evasion import DeepFool as DeepFoolOfArt
 
@@ -106,7 +89,7 @@ def test_deepfool_is_as_near_as_peers(
     ours = DeepFool(max_iterations=100).run(classifier, images).adversarial
     attack = foolbox.attacks.L2DeepFoolAttack(steps=100, candidates=10, overshoot=0.05)
     of_art = DeepFoolOfArt(
-        for_art(logits), max_iter=100, epsilon=0.05, nb_grads=10, batch_size=60, verbose=False
+        for_art, max_iter=100, epsilon=0.05, nb_grads=10, batch_size=60, verbose=False
     ).generate(images)
     found = [ours, of_foolbox(attack, logits, images, labels), of_art]
     fooled = [classifier.predict(np.clip(one, 0, 1)) != labels for one in found]
