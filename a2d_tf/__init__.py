@@ -1,16 +1,17 @@
 """Attack as Defense for TensorFlow and Keras: judge inputs by the cost of attacking them."""
 
-from a2d_tf import attacks, detectors
-from a2d_tf.classifier import Classifier
-from a2d_tf.costs import CostTable, attack_costs
+from a2d_tf import attacks, deprecated, detectors, features
+from a2d_tf.a2d import A2D
+from a2d_tf.classifiers import Classifier
+from a2d_tf.detection import Detection
 from a2d_tf.errors import (
     A2DError,
     InvalidInputError,
     NotFittedError,
     UnsuitableClassifierError,
 )
-from a2d_tf.pipeline import A2D, Detection
-from a2d_tf.pixels import Bounds
+from a2d_tf.features import CostTable, Feature, attack_costs
+from a2d_tf.images import Bounds
 from a2d_tf.version import __version__
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Classifier",
     "CostTable",
     "Detection",
+    "Feature",
     "InvalidInputError",
     "NotFittedError",
     "UnsuitableClassifierError",
@@ -27,4 +29,8 @@ __all__ = [
     "attack_costs",
     "attacks",
     "detectors",
+    "features",
 ]
+
+__getattr__ = deprecated.names_of("")
+deprecated.install()

@@ -1,9 +1,9 @@
-"""What can go wrong, as types; every message is one line: expected, got, how to mend it."""
+"""The types of errors. Every message is one line: what was expected, what came, how to mend it.
 
-from collections.abc import Mapping
-from typing import TypeVar
+May import: nothing.
+"""
 
-Option = TypeVar("Option")
+import sklearn.exceptions
 
 
 class A2DError(Exception):
@@ -11,23 +11,14 @@ class A2DError(Exception):
 
 
 class InvalidInputError(A2DError, ValueError):
-    """An argument, an image array or a file is not what was expected."""
+    """An argument, an array of images or a file is not what was expected."""
 
 
 class UnsuitableClassifierError(A2DError, ValueError):
-    """The classifier cannot be attacked: wrong outputs, or gradients that are zero."""
+    """The classifier cannot be attacked: its outputs are wrong, or its gradients are zero."""
 
 
-class NotFittedError(A2DError, RuntimeError):
-    """A detector was asked to score, calibrate, predict or save before it was fitted."""
-
-
-def pick(options: Mapping[str, Option], name: str, what: str) -> Option:
-    """The option of that name.
-
-    Raises:
-      InvalidInputError: there is none; `what`, "an attack" say, tells what was expected.
-    """
-    if name not in options:
-        raise InvalidInputError(f"expected {what} out of {', '.join(options)}, got {name!r}")
-    return options[name]
+class NotFittedError(
+    A2DError, RuntimeError, sklearn.exceptions.NotFittedError  # type: ignore[misc]
+):
+    """Something was asked to measure, score, calibrate, predict or save before it was fitted."""

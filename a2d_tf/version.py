@@ -1,3 +1,6 @@
-"""The one place that names the version."""
+"""The version of this library.
 
-__version__ = "0.5.0"
+May import: nothing.
+"""
+
+__version__ = "0.6.0"

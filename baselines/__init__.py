@@ -1,31 +1,16 @@
-"""Detectors that A2D is compared with; they fit, score, calibrate and predict on images."""
+"""Published detectors that A2D is compared with: each is a feature, one per file.
 
-from collections.abc import Callable, Iterable
+May import: a2d_tf, which never imports this package. Importing it registers all of its features, so
+that they can be used by name.
+"""
 
-from a2d_tf.classifier import Classifier
-from a2d_tf.data import Dataset
-from a2d_tf.errors import pick
-from baselines.base import FeatureDetector
+import importlib
+import pkgutil
+
 from baselines.kd import KD
-from baselines.lid import LID
+from baselines.lid import LID, LID5
 
-Factory = Callable[[Classifier, Dataset, int], FeatureDetector]
-# How a comparison makes each, from a classifier, its dataset and a seed.
-REGISTRY: dict[str, Factory] = {
-    "kd": lambda classifier, data, seed: KD(classifier, data.x_train, data.y_train, seed=seed),
-    "lid": lambda classifier, data, seed: LID(classifier, seed=seed),
-    # Stronger than published; needs 600 benign images to fit.
-    "lid5": lambda classifier, data, seed: LID(classifier, minibatches=5, seed=seed),
-}
+for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, and no more
+    importlib.import_module(f"{__name__}.{_module.name}")
 
-
-def chosen(names: Iterable[str]) -> dict[str, Factory]:
-    """The baselines of these names.
-
-    Raises:
-      InvalidInputError: an unknown name.
-    """
-    return {name: pick(REGISTRY, name, "a baseline") for name in names}
-
-
-__all__ = ["KD", "LID", "REGISTRY", "Factory", "FeatureDetector", "chosen"]
+__all__ = ["KD", "LID", "LID5"]

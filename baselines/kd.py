@@ -1,118 +1,130 @@
 """Kernel density and Bayesian uncertainty (Feinman et al. 2017)."""
 
-from functools import cached_property, partial
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
+import tensorflow as tf
+from numpy.typing import NDArray
 
-from a2d_tf.classifier import Classifier
+from a2d_tf import checks
+from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.pixels import Images
+from a2d_tf.features import Feature, FitData
 from baselines import network
-from baselines.base import FeatureDetector, Features
-from baselines.distances import distances
+from baselines.distances import squared_distances
 
 BANDWIDTHS = np.logspace(-3, 3, 25)  # tried when none is given
-BANDWIDTH_IMAGES = 1000  # training images that the search looks at
-BATCH = 256
-# A batch meets all dropout passes at once.
-DROPOUT_BATCH = 32
+BANDWIDTH_IMAGES = 1000  # the search uses at most so many training images
+TRAINING_BATCH = 256
 
 
-class KD(FeatureDetector):
+@dataclass(frozen=True, kw_only=True)
+class KD(Feature):
     """Detecting Adversarial Samples from Artifacts (Feinman et al. 2017, arXiv 1703.00410).
 
-    Two features of an image: the log-density of its last hidden activations among those of the
-    training images of the class that the classifier predicts (section 3.1), and the variance of
-    the classifier's probabilities under dropout (section 3.2).
+    The columns are the log-density of the last hidden activations of an image, among those of the
+    training images of the class that the classifier predicts (section 3.1), and the variance of the
+    classifier's probabilities under dropout (section 3.2). The classifier is a built functional or
+    Sequential Keras model.
 
-    Args:
-      classifier: on a built functional or Sequential Keras model.
-      train_images: f32[M,H,W,C], images of every class; those that the classifier was trained on.
-      train_labels: [M], their true classes.
+    `fit` learns the activations of the training images, 4 bytes for each number.
+
+    Attributes:
       bandwidth: of the Gaussian kernel, in units of the activations; published: 1.20 for MNIST,
-        0.26 for CIFAR-10. None searches a logarithmic grid for the best leave-one-out likelihood
-        of at most 1,000 training images.
-      passes: with dropout.
-      seed: of the noise, the dropout and the search.
-
-    Raises:
-      InvalidInputError: another kind of model, training images and labels that do not fit one
-        another or lack a class, a bandwidth or a number of passes that is not positive.
+        0.26 for CIFAR-10. With None, `fit` searches a logarithmic grid for the best leave-one-out
+        likelihood of at most 1,000 training images.
+      dropout_passes: the number of forward passes with dropout.
+      seed: seed of the dropout and of the search.
     """
 
     name: ClassVar[str] = "kd"
     description: ClassVar[str] = (
-        "kernel density of the last hidden layer and dropout uncertainty (Feinman 2017); "
-        "benign, noisy and adversarial images"
+        "kernel density of the last hidden layer and dropout uncertainty (Feinman 2017)"
     )
+    adversarial_is: ClassVar[Literal["low", "high", "either"]] = "either"
+    needs_fit: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = False
+    batch_size: ClassVar[int | None] = 32  # a batch is given to all dropout passes at once
+    default_detector: ClassVar[tuple[str, Mapping[str, Any]]] = (
+        "logistic", {"transform_costs": False}
+    )
+    noisy_negatives: ClassVar[bool] = True
+    bandwidth: float | None = None
+    dropout_passes: int = 50
+    seed: int = field(default=0, metadata={"minimum": 0})
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        train_images: ArrayLike,
-        train_labels: ArrayLike,
-        *,
-        bandwidth: float | None = None,
-        passes: int = 50,
-        seed: int = 0,
-    ):
-        super().__init__(classifier, seed)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bandwidth is not None:
+            checks.number(self.bandwidth, "KD's bandwidth")
+
+    @property
+    def passes(self) -> tuple[int, int]:  # type: ignore[override]
+        return 1 + self.dropout_passes, 0
+
+    def check(self, classifier: Classifier) -> None:
         model = network.require_layers(classifier)
-        self._train_images = classifier.check(train_images)
-        self._train_labels = _checked_labels(
-            train_labels, len(self._train_images), model.output_shape[-1]
+        network.require_kernel(model)
+
+    def fit(self, classifier: Classifier, data: FitData) -> "KD":
+        self.check(classifier)
+        labels = _checked_labels(data.labels, classifier.model.output_shape[-1])
+        hidden = classifier.graph(
+            ("kd hidden", data.images.shape[1:]),
+            lambda images: network.last_hidden(classifier.model, images),
+            lambda: [tf.TensorSpec((None, *data.images.shape[1:]), tf.float32)],
         )
-        if passes < 1 or (bandwidth is not None and not 0 < bandwidth < np.inf):
-            raise InvalidInputError(
-                f"expected passes >= 1 and a bandwidth > 0, got {passes} and {bandwidth}"
-            )
-        self._bandwidth = bandwidth
-        self._passes = passes
-        self._hidden = network.trace(classifier, partial(network.last_hidden, model))
-        self._variance = network.trace(
-            classifier, partial(network.dropout_variance, model, passes=passes, seed=seed)
+        starts = range(0, len(labels), TRAINING_BATCH)
+        order = np.argsort(labels, kind="stable")  # a class is one run of rows
+        activations = np.concatenate(
+            [hidden(data.images[start:start + TRAINING_BATCH]) for start in starts]
+        )
+        bandwidth = self.bandwidth or _search_bandwidth(activations, labels, self.seed)
+        return replace(self, learned={
+            "activations": activations[order],
+            "starts": np.searchsorted(labels[order], np.arange(labels.max() + 2)),
+            "bandwidth": np.array(bandwidth),
+        })
+
+    def graph_measure(
+        self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
+    ) -> tf.Tensor:
+        model = classifier.model
+        densities = self._log_densities(network.last_hidden(model, images), labels)
+        uncertainty = network.dropout_variance(
+            model, images, passes=self.dropout_passes, seed=self.seed
+        )
+        return tf.stack([densities, tf.cast(uncertainty, tf.float64)], axis=1)
+
+    def column_names(self, name: str, width: int) -> list[str]:
+        return [f"{name}_log_density", f"{name}_dropout_variance"]
+
+    def _log_densities(self, hidden: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The log-density f64[n] of activations [n,D] among those of their class."""
+        activations, starts, bandwidth = map(
+            self.learned_tensor, ("activations", "starts", "bandwidth")
         )
 
-    def __repr__(self) -> str:
-        return f"KD(bandwidth={self._bandwidth}, passes={self._passes}, seed={self.seed})"
+        def add_class(densities: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+            rows = tf.where(labels == label)
+            members = activations[starts[label]:starts[label + 1]]
+            squares = squared_distances(tf.gather_nd(hidden, rows), members)
+            return tf.tensor_scatter_nd_update(densities, rows, log_density(
+                squares, bandwidth, tf.shape(hidden)[1]
+            ))
 
-    @cached_property
-    def bandwidth(self) -> float:
-        """The kernel's bandwidth, given or found."""
-        if self._bandwidth is not None:
-            return self._bandwidth
-        return _search_bandwidth(self._train_activations, self._train_labels, self.seed)
-
-    def _features(self, images: Images) -> Features:
-        return network.in_batches(self._batch_features, images, BATCH)
-
-    def _batch_features(self, images: Images) -> Features:
-        labels = self.classifier.predict(images)
-        densities = self._log_densities(self._hidden(images).numpy(), labels)
-        uncertainty = network.in_batches(self._variance, images, DROPOUT_BATCH)
-        return np.stack([densities, uncertainty], axis=1)
-
-    def _log_densities(self, hidden: NDArray[np.float32], labels: NDArray[np.int64]) -> Features:
-        densities = np.zeros(len(hidden))
-        for label in np.unique(labels):
-            which = labels == label
-            members = self._train_activations[self._train_labels == label]
-            squares = np.square(distances(hidden[which], members))
-            densities[which] = log_density(squares, self.bandwidth, hidden.shape[1])
-        return densities
-
-    @cached_property
-    def _train_activations(self) -> NDArray[np.float32]:
-        return network.in_batches(self._hidden, self._train_images, BATCH)
+        return tf.foldl(
+            add_class, tf.unique(labels).y, tf.zeros(tf.shape(labels), tf.float64),
+            parallel_iterations=1,
+        )
 
 
-def log_density(squares: Features, bandwidth: float, dimension: int) -> Features:
-    """Logarithm f64[N] of a Gaussian kernel density (Feinman et al. 2017, section 3.1).
+def log_density(squares: tf.Tensor, bandwidth: Any, dimension: Any) -> tf.Tensor:
+    """The logarithm f64[N] of a Gaussian kernel density (Feinman et al. 2017, section 3.1).
 
-    All kernels are summed: scikit-learn's trees stop at bounds in which the densities of
+    All kernels are summed. scikit-learn's trees stop at bounds in which the densities of
     adversarial images, e^-100 of those of benign ones, are lost to rounding.
 
     Args:
@@ -121,21 +133,19 @@ def log_density(squares: Features, bandwidth: float, dimension: int) -> Features
       bandwidth: deviation of the kernel.
       dimension: of the points.
     """
-    count = np.isfinite(squares).sum(axis=1)
-    volume = dimension * np.log(bandwidth * np.sqrt(2 * np.pi))
-    log_sums = logsumexp(squares / (-2 * bandwidth**2), axis=1)
-    return np.asarray(log_sums - np.log(count) - volume, np.float64)
+    width = tf.cast(bandwidth, tf.float64)
+    count = tf.reduce_sum(tf.cast(tf.math.is_finite(squares), tf.float64), axis=1)
+    volume = tf.cast(dimension, tf.float64) * tf.math.log(width * np.sqrt(2 * np.pi))
+    return tf.reduce_logsumexp(-squares / (2 * width**2), axis=1) - tf.math.log(count) - volume
 
 
-def _checked_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.int64]:
-    array = np.asarray(labels)
-    if array.shape != (count,) or not np.array_equal(np.unique(array), np.arange(classes)):
+def _checked_labels(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    if not np.array_equal(found := np.unique(labels), np.arange(classes)):
         raise InvalidInputError(
-            f"expected a label of 0 to {classes - 1} for each of {count} training images and "
-            f"every class among them, got labels of shape {list(array.shape)} with "
-            f"{len(np.unique(array))} classes"
+            f"expected training images of every class, 0 to {classes - 1}, for KD, got "
+            f"{len(found)} classes; give training_data"
         )
-    return array.astype(np.int64)
+    return labels
 
 
 def _search_bandwidth(
@@ -147,7 +157,10 @@ def _search_bandwidth(
     for label in np.unique(labels[chosen]):
         members = activations[chosen[labels[chosen] == label]]
         if len(members) > 1:
-            squares = np.square(distances(members, members))
+            squares = squared_distances(members, members).numpy()
             np.fill_diagonal(squares, np.inf)
-            total += [log_density(squares, h, members.shape[1]).sum() for h in BANDWIDTHS]
+            total += [
+                log_density(squares, width, members.shape[1]).numpy().sum()
+                for width in BANDWIDTHS
+            ]
     return float(BANDWIDTHS[total.argmax()])

@@ -1,148 +1,158 @@
 """Local intrinsic dimensionality (Ma et al. 2018)."""
 
-from functools import partial
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from a2d_tf.classifier import Classifier
+from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.pixels import Images
+from a2d_tf.features import Feature, FitData
+from a2d_tf.images.batching import Batch
 from baselines import network
-from baselines.base import FeatureDetector, Features
-from baselines.distances import COINCIDENT, distances
+from baselines.distances import COINCIDENT, squared_distances
 
-BATCH = 200
 MAX_LID = 1000.0
 
 
-class LID(FeatureDetector):
+@dataclass(frozen=True, kw_only=True)
+class LID(Feature):
     """Characterizing Adversarial Subspaces Using LID (Ma et al. 2018, arXiv 1801.02613).
 
-    A feature per activation of the network: the local intrinsic dimensionality of the image's
+    A column per activation of the network: the local intrinsic dimensionality of the image's
     activations, estimated from the distances to its nearest neighbours in a minibatch of benign
-    images (section 3 and algorithm 1). Two things are done more strictly than in algorithm 1,
-    so that images to fit on and to score are measured alike:
+    images (section 3 and algorithm 1). Two things are done more strictly than in algorithm 1, so
+    that images to fit on and images to score are measured alike:
 
     - No image is measured against its own minibatch, in which it or the benign image that it was
       crafted from has a place.
     - The estimates from several minibatches, if asked for, are combined by their harmonic mean
-      (which is what the maximum-likelihood estimate calls for: MacKay and Ghahramani 2005).
-      With one, as published, AUROC varies by half a point with the luck of the draw.
+      (MacKay and Ghahramani 2005). With one, as published, AUROC varies by half a point with the
+      random draw.
 
-    The activations of one minibatch more are kept: 4 bytes for each activation of each image.
+    The classifier is a built functional or Sequential Keras model. `fit` learns the activations of
+    the minibatches, and of one more: 4 bytes for each activation of each image.
 
-    Args:
-      classifier: on a built functional or Sequential Keras model.
+    Attributes:
       neighbours: k, at least 2; all of the minibatch if it has fewer.
       minibatch: images in a minibatch, at least 2; half of the benign images if they are fewer.
       minibatches: against which an image is measured; as many as there are if fewer.
-      seed: of the noise and of the minibatches.
-
-    Raises:
-      InvalidInputError: another kind of model, or fewer than 2 neighbours or images.
+      seed: seed of the minibatches.
     """
 
     name: ClassVar[str] = "lid"
-    description: ClassVar[str] = (
-        "local intrinsic dimensionality of every activation (Ma 2018); "
-        "benign, noisy and adversarial images"
+    description: ClassVar[str] = "local intrinsic dimensionality of every activation (Ma 2018)"
+    adversarial_is: ClassVar[Literal["low", "high", "either"]] = "high"
+    needs_fit: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = False
+    batch_size: ClassVar[int | None] = 200  # its activations are held in float64
+    default_detector: ClassVar[tuple[str, Mapping[str, Any]]] = (
+        "logistic", {"transform_costs": False}
     )
+    noisy_negatives: ClassVar[bool] = True
+    neighbours: int = field(default=20, metadata={"minimum": 2})
+    minibatch: int = field(default=100, metadata={"minimum": 2})
+    minibatches: int = 1
+    seed: int = field(default=0, metadata={"minimum": 0})
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        *,
-        neighbours: int = 20,
-        minibatch: int = 100,
-        minibatches: int = 1,
-        seed: int = 0,
-    ):
-        super().__init__(classifier, seed)
-        model = network.require_layers(classifier)
-        if neighbours < 2 or minibatch < 2 or minibatches < 1:
-            raise InvalidInputError(
-                "expected at least 2 neighbours, 2 images in a minibatch and 1 minibatch, got "
-                f"{neighbours}, {minibatch} and {minibatches}"
-            )
-        self.neighbours = neighbours
-        self.minibatch = minibatch
-        self.minibatches = minibatches
-        self._activations = network.trace(classifier, partial(network.activations, model))
-        self._references: list[list[NDArray[np.float32]]] = []  # by minibatch and layer
+    def check(self, classifier: Classifier) -> None:
+        network.require_layers(classifier)
 
-    def __repr__(self) -> str:
-        return (
-            f"LID(neighbours={self.neighbours}, minibatch={self.minibatch}, "
-            f"minibatches={self.minibatches}, seed={self.seed})"
-        )
-
-    def _fit_features(self, benign: Images, noisy: Images, adversarial: Images) -> list[Features]:
-        size = min(self.minibatch, len(benign) // 2)
+    def fit(self, classifier: Classifier, data: FitData) -> "LID":
+        self.check(classifier)
+        size = min(self.minibatch, len(data.benign) // 2)
         if size < 2:
             raise InvalidInputError(
-                f"expected at least 4 benign images to fit LID, got {len(benign)}"
+                f"expected at least 4 benign images to fit LID, got {len(data.benign)}"
             )
-        members = _minibatches(len(benign), size, self.minibatches + 1, self.seed)
-        self._references = [
-            [layer.numpy() for layer in self._activations(benign[rows])] for rows in members
-        ]
-        unused = np.full(len(benign), len(members) - 1)  # as in `_features`, but for the members
-        for own, rows in enumerate(members):
-            unused[rows] = own
+        rows = choose_minibatches(len(data.benign), size, self.minibatches + 1, self.seed)
+        activations = classifier.graph(
+            ("lid activations", data.benign.shape[1:]),
+            lambda images: network.activations(classifier.model, images),
+            lambda: [tf.TensorSpec((None, *data.benign.shape[1:]), tf.float32)],
+        )
+        layers = zip(*(activations(data.benign[part]) for part in rows))
+        return replace(self, learned={"rows": rows} | {
+            f"layer_{index}": np.stack(parts) for index, parts in enumerate(layers)
+        })
+
+    def graph_measure(
+        self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
+    ) -> tf.Tensor:
+        # One minibatch less than there are, as for every image of the fit.
+        return combine(self._inverse_lids(classifier, images)[:, :-1])
+
+    def measure_fit_batches(
+        self, classifier: Classifier, batches: Sequence[Batch], rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        assert self.learned is not None
+        shape, members = batches[0].images.shape[1:], self.learned["rows"]
+        inverse_lids = classifier.graph(
+            (self, self._graph_key, "every minibatch", shape),
+            lambda images: self._inverse_lids(classifier, images),
+            lambda: [tf.TensorSpec((None, *shape), tf.float32)],
+        )
+        every = np.concatenate([inverse_lids(part.images) for part in self._parts(batches)])
+        # The last minibatch is not used, or the one that the image belongs to.
+        unused = np.full(len(every), len(members) - 1)
+        for index, its in enumerate(members):
+            unused[np.isin(rows, its)] = index
         used = np.arange(len(members)) != unused[:, None]
-        return [
-            _combined(self._inverse_lids(images)[used].reshape(len(images), len(members) - 1, -1))
-            for images in (benign, noisy, adversarial)
-        ]
+        return np.asarray(combine(every[used].reshape(len(every), len(members) - 1, -1)))
 
-    def _features(self, images: Images) -> Features:
-        # One less than there are, as for every image of the fit.
-        return _combined(self._inverse_lids(images)[:, :-1])
-
-    def _inverse_lids(self, images: Images) -> Features:
-        """1 / LID of every image for every minibatch and layer, f64[N,M,L]."""
-        return network.in_batches(self._batch_inverse_lids, images, BATCH)
-
-    def _batch_inverse_lids(self, images: Images) -> Features:
-        layers = [layer.numpy() for layer in self._activations(images)]
-        columns = []
-        for index, queries in enumerate(layers):
-            columns.append([
-                inverse_lid(distances(queries, reference[index]), self.neighbours)
-                for reference in self._references
-            ])
-        return np.asarray(columns).transpose(2, 1, 0)
+    def _inverse_lids(self, classifier: Classifier, images: tf.Tensor) -> tf.Tensor:
+        """1 / LID of every image for every minibatch and layer, f64[n,M,L]."""
+        assert self.learned is not None
+        layers = []
+        for index, queries in enumerate(network.activations(classifier.model, images)):
+            reference = self.learned_tensor(f"layer_{index}")
+            layers.append(tf.stack([
+                inverse_lid(tf.sqrt(squared_distances(queries, part)), self.neighbours)
+                for part in tf.unstack(reference)
+            ], axis=1))
+        return tf.stack(layers, axis=2)
 
 
-def inverse_lid(radii: Features, neighbours: int) -> Features:
+@dataclass(frozen=True, kw_only=True)
+class LID5(LID):
+    """LID from five minibatches. It is stronger than published, and needs 600 benign images."""
+
+    name: ClassVar[str] = "lid5"
+    description: ClassVar[str] = (
+        "local intrinsic dimensionality of every activation, from five minibatches"
+    )
+    minibatches: int = 5
+
+
+def inverse_lid(radii: tf.Tensor, neighbours: int) -> tf.Tensor:
     """1 / the maximum-likelihood estimate of the local intrinsic dimensionality, f64[N].
 
-    The mean of log(r_k / r_i) over the k nearest (Ma et al. 2018, equation 4; Amsaleg et al.
-    2015). A neighbour at distance 0 counts as one at `COINCIDENT` times the k-th distance, and
-    where all k are at distance 0 so do all: the estimate is then near 0, as for a single point.
+    The mean of log(r_k / r_i) over the k nearest (Ma et al. 2018, equation 4; Amsaleg et al. 2015).
+    A neighbour at distance 0 counts as one at `COINCIDENT` times the k-th distance. Where all k are
+    at distance 0, so do all of them: the estimate is then near 0, as for a single point.
 
     Args:
       radii: f64[N,B], distances to the images of a minibatch.
       neighbours: k; B if that is less.
     """
-    k = min(neighbours, radii.shape[1])
-    nearest = np.partition(radii, k - 1, axis=1)[:, :k]
-    farthest = nearest.max(axis=1, keepdims=True)
-    ratios = np.divide(nearest, farthest, out=np.zeros_like(nearest), where=farthest > 0)
-    inverse: Features = -np.log(np.maximum(ratios, COINCIDENT)).mean(axis=1)
-    return inverse
+    nearest = -tf.math.top_k(-radii, min(neighbours, radii.shape[1])).values
+    ratios = tf.math.divide_no_nan(nearest, nearest[:, -1:])
+    return -tf.reduce_mean(tf.math.log(tf.maximum(ratios, COINCIDENT)), axis=1)
 
 
-def _combined(inverse_lids: Features) -> Features:
+def combine(inverse_lids: tf.Tensor) -> tf.Tensor:
     """LIDs f64[N,L] from f64[N,M,L]; at most `MAX_LID`, which stands for equal distances."""
-    lids: Features = 1 / np.maximum(inverse_lids.mean(axis=1), 1 / MAX_LID)
-    return lids
+    return 1 / tf.maximum(tf.reduce_mean(inverse_lids, axis=1), 1 / MAX_LID)
 
 
-def _minibatches(count: int, size: int, number: int, seed: int) -> list[NDArray[np.int64]]:
-    """Up to `number` disjoint minibatches of random rows; at least two, as size <= count / 2."""
-    rows = np.random.default_rng(seed).permutation(count)
+def choose_minibatches(count: int, size: int, number: int, seed: int) -> NDArray[np.int64]:
+    """Rows i64[M,size] of up to `number` disjoint minibatches, drawn at random.
+
+    There are at least two of them if `size` <= `count` / 2.
+    """
     number = min(number, count // size)
-    return [rows[start:start + size] for start in range(0, number * size, size)]
+    rows = np.random.default_rng(seed).permutation(count)
+    return rows[:number * size].reshape(number, size)

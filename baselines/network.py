@@ -6,15 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from a2d_tf.classifier import Classifier
+from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.keras_logits import SQUASHING
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.loading import SQUASHING
-from a2d_tf.pixels import Images
 
 Call = Callable[..., Any]
-Graph = Callable[[Any], Any]
 
 ACTIVATIONS = (
     keras.layers.ELU,
@@ -47,19 +44,22 @@ def require_layers(classifier: Classifier) -> keras.Model:
     return model
 
 
-def trace(classifier: Classifier, function: Graph) -> Graph:
-    """`function` of images f32[N,H,W,C] as one graph for every N."""
-    shape = classifier.input_shape or (None, None, None)
-    signature = [tf.TensorSpec((None, *shape), tf.float32)]
-    graph: Any = tf.function(function, input_signature=signature, autograph=False)
-    graph.get_concrete_function()  # what is unsuitable about the model shows here, not later
-    return lambda images: graph(images)
+def require_kernel(model: keras.Model) -> None:
+    """Raises InvalidInputError if no layer of the model has a kernel."""
+    found = False
 
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal found
+        found |= hasattr(layer, "kernel")
+        return _infer(layer, *args, **kwargs)
 
-def in_batches(function: Graph, images: Images, batch_size: int) -> NDArray[Any]:
-    """The function's one output [N,...] of checked images, batch by batch; N > 0."""
-    starts = range(0, len(images), batch_size)
-    return np.concatenate([np.asarray(function(images[s:s + batch_size])) for s in starts])
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    tf.function(lambda images: _walk(model, images, call)).get_concrete_function(image)
+    if not found:
+        raise InvalidInputError(
+            "expected a model with a Dense or convolutional layer, got one without; "
+            "it has no last hidden layer"
+        )
 
 
 def activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
@@ -83,11 +83,7 @@ def activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
 
 
 def last_hidden(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
-    """What the last layer with a kernel (the one that makes the logits) is given, flat [N,D].
-
-    Raises:
-      InvalidInputError: no layer has a kernel.
-    """
+    """What the last layer with a kernel (the one that makes the logits) is given, flat [N,D]."""
     found: list[tf.Tensor] = []
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -96,11 +92,6 @@ def last_hidden(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
         return _infer(layer, *args, **kwargs)
 
     _walk(model, images, call)
-    if not found:
-        raise InvalidInputError(
-            "expected a model with a Dense or convolutional layer, got one without; "
-            "it has no last hidden layer"
-        )
     return _flat(found[-1])
 
 

@@ -3,14 +3,17 @@
   python scripts/attack_cost.py --model=lenet.keras --images=images.npz --attack=bim \\
       --preset=mnist --out=costs.npz
 
-The .npz holds for each image cost i32[N], success bool[N], how often the model was asked and how
-often for a gradient (queries, gradients i32[N]), and its label i64[N].
+The .npz holds for each image its cost i32[N], success bool[N], the number of queries to the model
+and of those with a gradient (queries, gradients i32[N]), and its label i64[N].
 """
 
 import cli
 from absl import flags
 
-from a2d_tf import attack_costs, attacks, files, image_files
+from a2d_tf import attack_costs, attacks
+from a2d_tf.images import stream_images
+from a2d_tf.storage import files
+from a2d_tf.storage.provenance import provenance
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
@@ -25,11 +28,10 @@ cli.define_out("The .npz file to write.")
 def main() -> None:
     attack = attacks.preset(FLAGS.attack, FLAGS.preset)
     classifier = cli.load_classifier()
-    names, images = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit)
-    with cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(names)) as advance:
+    images = stream_images(FLAGS.images, classifier.input_spec, FLAGS.limit)
+    with cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(images)) as advance:
         table = attack_costs(
-            classifier, images, {FLAGS.attack: attack},
-            batch_size=FLAGS.batch_size, on_finished=advance,
+            classifier, images, attack, batch_size=FLAGS.batch_size, on_finished=advance
         )
     files.save_npz(
         FLAGS.out,
@@ -38,9 +40,9 @@ def main() -> None:
         queries=table.queries[:, 0],
         gradients=table.gradients[:, 0],
         label=table.labels,
-        provenance=files.provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
+        provenance=provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
     )
-    print(f"{FLAGS.out}: {len(names)} images, {table.success.mean():.1%} within the cap")
+    print(f"{FLAGS.out}: {len(images)} images, {table.success.mean():.1%} within the cap")
 
 
 if __name__ == "__main__":

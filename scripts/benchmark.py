@@ -1,19 +1,22 @@
-"""Times cost attacks against the limit: the passes through the network that they ask for.
+"""Times cost attacks against the limit: the passes through the network that they make.
 
   python scripts/benchmark.py --model=lenet.keras --images=images.npz --attacks=bim,jsma \\
       --batch_sizes=1,8,32,128,512 --limit=200 --out=benchmark.json
 
---exported times the attacks in exported detectors too; --peers times Foolbox's and ART's BIM on
-the same images; --verdicts times the verdicts on single images, with a Z-score at 10 % false
-positives, fitted on images that are benign: in full and faithful, against bounded and by search.
-Only ratios from one run are comparable: machines are noisy. CUDA_VISIBLE_DEVICES= measures the CPU
-of a machine with a GPU.
+--exported also times the attacks in exported detectors. --peers times Foolbox's and ART's BIM on
+the same images. --verdicts times the verdicts on single images of two detectors that are fitted on
+benign images, with a Z-score at a false-positive rate of 10 %: one counts every iteration, the
+other searches and stops early. Only ratios from one run are comparable, since the speed of a
+machine varies. CUDA_VISIBLE_DEVICES= measures the CPU of a machine with a GPU.
 """
 
 import cli
 from absl import flags
 
-from a2d_tf import attacks, benchmark, files, image_files
+from a2d_tf import attacks, benchmark
+from a2d_tf.images import load_images, stream_images
+from a2d_tf.storage import files
+from a2d_tf.storage.provenance import provenance
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
@@ -24,7 +27,7 @@ flags.DEFINE_integer("limit", None, "The first so many images; all if not given.
 flags.DEFINE_list("batch_sizes", ["128"], "Images at once, one size or several.")
 flags.DEFINE_bool("exported", False, "Time the attacks in exported detectors too.")
 flags.DEFINE_bool("peers", False, "Time Foolbox's and ART's BIM too (extra `peers`).")
-flags.DEFINE_string("verdicts", None, "Other benign images, .npz or folder, to fit a detector on.")
+flags.DEFINE_string("verdicts", None, "Other benign images, .npz or folder, to fit detectors on.")
 cli.define_out("A .json file to write.", required=False)
 
 
@@ -32,15 +35,15 @@ def main() -> None:
     sizes = cli.numbers("batch_sizes")
     timed = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
     classifier = cli.load_classifier()
-    stream = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit)
-    benign = FLAGS.verdicts and image_files.load_images(FLAGS.verdicts, classifier).images
+    images = stream_images(FLAGS.images, classifier.input_spec, FLAGS.limit)
+    benign = FLAGS.verdicts and load_images(FLAGS.verdicts, classifier.input_spec).images
     with cli.TerminalProgress().stage("benchmark", len(timed) * len(sizes)) as advance:
-        report = benchmark.run(
-            classifier, timed, stream.images, sizes,
+        report = benchmark.run_benchmark(
+            classifier, timed, images, sizes,
             peers=FLAGS.peers, exported=FLAGS.exported, benign=benign, on_finished=advance,
         )
     if FLAGS.out:
-        files.save_json(FLAGS.out, report | {"provenance": files.provenance(
+        files.save_json(FLAGS.out, report | {"provenance": provenance(
             FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
             **{name: repr(attack) for name, attack in timed.items()},
         )})

@@ -3,10 +3,10 @@
   python scripts/clever.py --model=lenet.keras --images=images.npz --limit=100 --cheap \\
       --out=clever.npz
 
-The .npz holds, with a row per image and a column per target: score f64[N,A] in units of the
-pixel range, target i64[N,A] (the class that is so near), lipschitz and p_value f64[N,A]; and
-label i64[N] and targets [A], the columns' names. Started again with the same --workdir, it
-redoes no image that is finished.
+The .npz holds a row per image and a column per target: score f64[N,A] in units of the pixel range,
+target i64[N,A] (the class at this distance), lipschitz and p_value f64[N,A]. It also holds label
+i64[N] and targets [A], the names of the columns. Started again with the same --workdir, it does no
+finished image again.
 """
 
 import dataclasses
@@ -15,22 +15,24 @@ import cli
 import numpy as np
 from absl import flags
 
-from a2d_tf import files, image_files, streams
-from a2d_tf.clever import CHEAP, KINDS, RADII, Sampling
-from a2d_tf.experiments import robustness
-from a2d_tf.metrics import mean_interval
+from a2d_tf.evaluation.clever_cache import cached_clever
+from a2d_tf.evaluation.metrics import mean_interval
+from a2d_tf.images import stream_images, to_array
+from a2d_tf.robustness import CHEAP, RADII, TARGETS, Sampling
+from a2d_tf.storage import files
+from a2d_tf.storage.provenance import provenance
 
 FLAGS = flags.FLAGS
 USUAL = Sampling()
 cli.define_model_flags()
 flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
-cli.define_names("target", ["untargeted"], f"Out of {', '.join(KINDS)}, or classes by number; "
+cli.define_names("target", ["untargeted"], f"Out of {', '.join(TARGETS)}, or classes by number; "
                  "beside untargeted, the others cost nothing.")
-flags.DEFINE_enum("norm", "2", ["1", "2", "inf"], "Of the distances.")
-flags.DEFINE_float("radius", None, "Of the ball that is looked at, in pixel ranges; "
+flags.DEFINE_enum("norm", "2", ["1", "2", "inf"], "The norm of the distances.")
+flags.DEFINE_float("radius", None, "The radius of the ball of sampled points, in pixel ranges; "
                    + ", ".join(f"{radius:g} for L{norm:g}" for norm, radius in RADII.items()) + ".")
-flags.DEFINE_integer("batches", None, f"Of points; {USUAL.batches}, or with --cheap "
+flags.DEFINE_integer("batches", None, f"Batches of points; {USUAL.batches}, or with --cheap "
                      f"{CHEAP.batches}.", lower_bound=2)
 flags.DEFINE_integer("samples", None, f"Points per batch; {USUAL.samples}, or with --cheap "
                      f"{CHEAP.samples}.", lower_bound=1)
@@ -38,7 +40,7 @@ flags.DEFINE_integer("pool", None, "Batches draw out of so many times --samples 
                      f"each its own, as published. {USUAL.pool}, or with --cheap 0.", lower_bound=0)
 flags.DEFINE_bool("cheap", False, "50 batches of 64 points; for eight MNIST images off by 3 %.")
 flags.DEFINE_integer("batch_size", 128, "Points at once.", lower_bound=1)
-cli.define_seed("Of the points.")
+cli.define_seed("Seed of the points.")
 flags.DEFINE_string("workdir", "runs/clever", "Where finished images are kept.")
 cli.define_out("The .npz file to write.")
 
@@ -54,16 +56,16 @@ def main() -> None:
     )
     targets = [int(name) if name.isdecimal() else name for name in FLAGS.target]
     classifier = cli.load_classifier()
-    stream = image_files.stream_images(FLAGS.images, classifier, FLAGS.limit).images
-    images = streams.gathered(classifier, stream)
-    scores = robustness.run(
+    spec = classifier.input_spec
+    images = to_array(stream_images(FLAGS.images, spec, FLAGS.limit), spec)
+    scores = cached_clever(
         classifier, images, targets, sampling, FLAGS.workdir,
         batch_size=FLAGS.batch_size, progress=cli.TerminalProgress(),
     )
     files.save_npz(
         FLAGS.out, **scores._asdict(), label=classifier.predict(images),
         targets=np.array(FLAGS.target),
-        provenance=files.provenance(
+        provenance=provenance(
             FLAGS.model, clever=repr(sampling), bounds=repr(cli.bounds()),
             signature=str(classifier.signature), output=str(classifier.output),
         ),

@@ -1,5 +1,6 @@
 """What every script shares: quiet start-up, one-line errors and progress on stderr."""
 
+import importlib
 import os
 import sys
 import time
@@ -12,11 +13,12 @@ from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
 PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
+_RENAMED: dict[str, str] = {}  # old flags and new ones
 
 
 @contextmanager
 def _native_stderr_silenced() -> Iterator[None]:
-    """TensorFlow greets on the raw stderr while it loads, whatever its log level."""
+    """TensorFlow writes to the raw stderr while it loads, whatever its log level is."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -44,13 +46,15 @@ from rich.progress import (  # noqa: E402
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table  # noqa: E402
+from rich.table import Table as TerminalTable  # noqa: E402
 
-from a2d_tf import A2DError, Bounds, Classifier, report  # noqa: E402
+import baselines  # noqa: E402, F401, registers its features
+from a2d_tf import A2D, A2DError, Bounds, Classifier, features  # noqa: E402
+from a2d_tf.reports.tables import Table, terminal_width  # noqa: E402
 
 
 def run(main: Callable[[], None]) -> None:
-    """Parses the flags and calls `main`; what a user can mend ends in one line and exit 1."""
+    """Parses the flags and calls `main`; an error of the user gives one line and exit 1."""
     logging.set_verbosity(logging.ERROR)  # TensorFlow logs what it saves
     app.run(lambda argv: _guarded(main), flags_parser=_parse)
 
@@ -62,6 +66,10 @@ def _parse(argv: list[str]) -> list[str]:
         _fail(error)
     except SystemExit:  # absl leaves with 1 after --help
         sys.exit(0)
+    for old, new in _RENAMED.items():
+        if FLAGS[old].present:
+            print(f"note: --{old} is deprecated; use --{new}", file=sys.stderr)
+            FLAGS[new].value = FLAGS[old].value
     if len(rest) > 1:
         _fail(f"expected flags alone, got {rest[1]!r}; write --name=value")
     return rest
@@ -98,18 +106,23 @@ def define_model_flags() -> None:
     define_bounds()
 
 
+def define_imports() -> None:
+    """The flag that `load_detector` reads."""
+    flags.DEFINE_list("import_modules", [], "Python modules with features of your own.")
+
+
 def define_bounds() -> None:
     """The flag that `bounds` reads."""
     flags.DEFINE_list("bounds", ["0", "1"], "The model's pixel range: lower,upper.")
 
 
 def define_seed(what: str) -> None:
-    """The flag --seed, within what NumPy takes."""
+    """The flag --seed, within NumPy's range."""
     flags.DEFINE_integer("seed", 0, what, lower_bound=0, upper_bound=2**32 - 1)
 
 
 def define_out(what: str, *, required: bool = True) -> None:
-    """The flag --out, a file; refused at once if a folder is there."""
+    """The flag --out, a file that can be written."""
     flags.DEFINE_string("out", None, what, required=required)
     flags.register_validator(
         "out", lambda path: not path or not os.path.isdir(path), "must be a file, not a folder"
@@ -125,6 +138,13 @@ def define_names(name: str, default: list[str], what: str) -> None:
     )
 
 
+def define_renamed(old: str, new: str) -> None:
+    """Keeps an old spelling of a list or integer flag, with a note that it is deprecated."""
+    define = flags.DEFINE_list if isinstance(FLAGS[new].default, list) else flags.DEFINE_integer
+    define(old, None, f"Deprecated: --{new}.")
+    _RENAMED[old] = new
+
+
 def _can_be_written(path: str | None) -> bool:
     """Whether the nearest folder above that exists may be written to."""
     folder = os.path.dirname(os.path.abspath(path or "."))
@@ -134,7 +154,7 @@ def _can_be_written(path: str | None) -> bool:
 
 
 def bounds() -> Bounds:
-    """The pixel range that the flags name."""
+    """The pixel range in the flags."""
     try:
         lower, upper = map(float, FLAGS.bounds)
     except ValueError:
@@ -143,7 +163,7 @@ def bounds() -> Bounds:
 
 
 def numbers(flag: str) -> list[int]:
-    """The positive whole numbers that a list flag names."""
+    """The positive integers in a list flag."""
     try:
         values = [int(value) for value in FLAGS[flag].value]
         if not values or min(values) < 1:
@@ -154,26 +174,41 @@ def numbers(flag: str) -> list[int]:
 
 
 def load_classifier() -> Classifier:
-    """The classifier that the flags name."""
+    """The classifier in the flags."""
     return Classifier.load(
         FLAGS.model, bounds(), signature=FLAGS.signature, output=FLAGS.output,
         probabilities=FLAGS.probabilities,
     )
 
 
-def show(grids: Iterable[report.Grid]) -> None:
-    """Prints tables, none of them folded, however narrow the terminal."""
+def load_detector(folder: str) -> A2D:
+    """A saved detector, after the modules of its features have been imported."""
+    for module in FLAGS.import_modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            _fail(f"expected a module to import, got {module!r} ({error}); set PYTHONPATH")
+    return A2D.load(folder)
+
+
+def feature_names() -> list[str]:
+    """The features that are known by name, besides attacks."""
+    return [name for name in features.REGISTRY if name != features.AttackCost.name]
+
+
+def show(tables: Iterable[Table | TerminalTable], *lines: str) -> None:
+    """Prints tables and lines. No table is folded, however narrow the terminal is."""
     console = Console()
-    for grid in grids:
-        table = Table(*grid.header, title=grid.title)
-        for row in grid.rows:
-            table.add_row(*(cell.replace("**", "") for cell in row))
-        console.width = max(console.width, report.width(table))
-        console.print(table)
+    for table in tables:
+        shown = table.to_terminal() if isinstance(table, Table) else table
+        console.width = max(console.width, terminal_width(shown))
+        console.print(shown)
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
 class TerminalProgress:
-    """Progress on stderr: bars on a terminal, now and then a line elsewhere."""
+    """Progress on stderr: a bar on a terminal, and elsewhere a line from time to time."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -198,15 +233,15 @@ def _bars(console: Console, title: str, total: int) -> Iterator[Callable[[int], 
 
 @contextmanager
 def _lines(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    start, told, finished = time.monotonic(), 0.0, 0
+    start, last_printed, finished = time.monotonic(), 0.0, 0
 
     def advance(done: int) -> None:
-        nonlocal finished, told
+        nonlocal finished, last_printed
         finished += done
         now = time.monotonic()
-        # Nothing is said before the first result: until then the input may prove unfit.
-        if told == 0 or now - told >= PLAIN_INTERVAL_S:
-            told = now
+        # Nothing is printed before the first result: until then the input may prove unfit.
+        if last_printed == 0 or now - last_printed >= PLAIN_INTERVAL_S:
+            last_printed = now
             left = (now - start) * (total - finished) / finished
             print(f"{title}: {finished}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
 

@@ -1,21 +1,20 @@
-"""Compares A2D with KD and LID: the AUROC table of the paper's Table 2, a report and plots.
+"""Compares A2D with other detectors: the AUROC table of the paper's Table 2, a report and plots.
 
   python scripts/compare.py --dataset=digits --workdir=runs/digits
 
-Started again with the same --workdir, it redoes nothing that is finished.
+Started again with the same --workdir, it does nothing again that is finished. A feature of your own
+is compared by the path of its class: --baselines=kd,my_module:MyFeature.
 """
 
 import os
 
 import cli
 from absl import flags
-from rich.console import Console
 
-import baselines
-from a2d_tf import report
-from a2d_tf.attacks import REGISTRY
-from a2d_tf.experiments import comparison, outputs
-from a2d_tf.threats import PRESETS
+from a2d_tf.attacks import PRESETS
+from a2d_tf.evaluation import artifacts, comparison
+from a2d_tf.reports import comparison_report
+from a2d_tf.threats import PRESETS as THREATS
 
 FLAGS = flags.FLAGS
 DATASETS = list(comparison.DEFAULT_MODELS)
@@ -27,40 +26,49 @@ flags.DEFINE_string("model", None, "A trained .keras, .h5 or SavedModel; none tr
 flags.DEFINE_integer(
     "limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.", lower_bound=1
 )
-cli.define_names("threats", ["fgsm", "bim-a"], f"Out of {', '.join(PRESETS['mnist'])}.")
-cli.define_names("defences", ["bim", "bim2", "jsma"],
-                 f"Attacks whose cost is counted, out of {', '.join(REGISTRY)}.")
-flags.DEFINE_integer("first", 0, "Images that slow attacks (dba, lsa, cw) count; 0 for all.",
-                     lower_bound=0)
-cli.define_names("baselines", ["kd", "lid"], f"Out of {', '.join(baselines.REGISTRY)}.")
+cli.define_names("threats", ["fgsm", "bim-a"], f"Out of {', '.join(THREATS['mnist'])}.")
+cli.define_names(
+    "attacks", [],
+    f"Attacks whose cost is counted, out of {', '.join(PRESETS['mnist'])}. By default "
+    + ", ".join(comparison.DEFAULT_ATTACKS["mnist"]) + ", for digits "
+    + ", ".join(comparison.DEFAULT_ATTACKS["digits"]) + ".",
+)
+cli.define_renamed("defences", "attacks")
+flags.DEFINE_integer(
+    "slow_limit", 0, f"Images of which slow attacks ({', '.join(comparison.SLOW)}) are counted; 0 "
+    "for all.", lower_bound=0,
+)
+cli.define_renamed("first", "slow_limit")
+cli.define_names(
+    "baselines", ["kd", "lid"],
+    f"Other features, out of {', '.join(cli.feature_names())}, or as module:Class.",
+)
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
-cli.define_seed("Of the drawing, the training and the baselines.")
+cli.define_seed("Seed of the drawing, the training and the baselines.")
 cli.define_bounds()
 
 
 def main() -> None:
     workdir = FLAGS.workdir or os.path.join("runs", FLAGS.dataset)
-    results = comparison.run(
+    results = comparison.run_comparison(
         comparison.Comparison(
             dataset=FLAGS.dataset,
             limit=FLAGS.limit or (DIGITS_LIMIT if FLAGS.dataset == "digits" else LIMIT),
             threats=FLAGS.threats,
-            defences=FLAGS.defences,
+            attacks=FLAGS.attacks or comparison.DEFAULT_ATTACKS[FLAGS.dataset],
+            baselines=FLAGS.baselines,
             bounds=cli.bounds(),
-            first=FLAGS.first,
+            slow_limit=FLAGS.slow_limit,
             shuffle=FLAGS.shuffle,
             seed=FLAGS.seed,
         ),
         workdir,
-        baselines.chosen(FLAGS.baselines),
         data_dir=FLAGS.data_dir,
         model=FLAGS.model,
         progress=cli.TerminalProgress(),
     )
-    console, table = Console(), report.table(results)
-    console.width = max(console.width, report.width(table))
-    console.print(table)
-    console.print(f"Report: {os.path.join(workdir, outputs.REPORT)}", soft_wrap=True)
+    report = os.path.join(workdir, artifacts.REPORT)
+    cli.show([comparison_report.table(results)], f"Report: {report}")
 
 
 if __name__ == "__main__":

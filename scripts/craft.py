@@ -9,14 +9,18 @@ and success bool[N]: whether the model's label is no longer the true one.
 import cli
 from absl import flags
 
-from a2d_tf import data, files, threats
+from a2d_tf import threats
+from a2d_tf.evaluation.crafting import craft_test_images
+from a2d_tf.storage import files
+from a2d_tf.storage.provenance import provenance
+from a2d_tf.zoo import DATASETS, load_dataset
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
-flags.DEFINE_enum("dataset", "digits", list(data.DATASETS), "Where the images come from.")
+flags.DEFINE_enum("dataset", "digits", list(DATASETS), "Where the images come from.")
 flags.DEFINE_string("data_dir", None, "Folder with mnist.npz, cifar10.npz or image folders.")
 flags.DEFINE_string("threat", None,
-                    f"What crafts, out of {', '.join(threats.PRESETS['mnist'])}.", required=True)
+                    f"The recipe, out of {', '.join(threats.PRESETS['mnist'])}.", required=True)
 flags.DEFINE_enum("preset", "mnist", list(threats.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", 1000, "Images at most.", lower_bound=1)
 cli.define_out("The .npz file to write.")
@@ -24,12 +28,12 @@ cli.define_out("The .npz file to write.")
 
 def main() -> None:
     threat = threats.preset(FLAGS.threat, FLAGS.preset)
-    dataset = data.load_dataset(FLAGS.dataset, FLAGS.data_dir, cli.bounds())
+    dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir, cli.bounds())
     classifier = cli.load_classifier()
-    crafted = threats.craft_test_images(
-        threat, classifier, dataset, FLAGS.limit, cli.TerminalProgress()
+    crafted = craft_test_images(
+        FLAGS.threat, threat, classifier, dataset, FLAGS.limit, cli.TerminalProgress()
     )
-    files.save_npz(FLAGS.out, **crafted, provenance=files.provenance(
+    files.save_npz(FLAGS.out, **crafted, provenance=provenance(
         FLAGS.model, threat=repr(threat), dataset=FLAGS.dataset, bounds=repr(cli.bounds()),
     ))
     print(f"{FLAGS.out}: {len(crafted['images'])} images, {crafted['success'].mean():.1%} succeed")

@@ -3,21 +3,20 @@
   python scripts/export_detector.py --detector=detector --out=served
 
 Signatures: serving_default (verdict, score, costs, label, probabilities) and classify (the verdict
-alone, sooner), of floats; serving_default_uint8 and classify_uint8, of bytes.
+alone, sooner) take floats; serving_default_uint8 and classify_uint8 take bytes.
 """
 
 import cli
 from absl import flags
 
-from a2d_tf import A2D
-
 FLAGS = flags.FLAGS
 flags.DEFINE_string("detector", None, "Folder that fit_detector.py wrote.", required=True)
+cli.define_imports()
 flags.DEFINE_string("out", None, "The SavedModel folder to write.", required=True)
 
 
 def main() -> None:
-    A2D.load(FLAGS.detector).export(FLAGS.out)
+    cli.load_detector(FLAGS.detector).export(FLAGS.out)
     print(f"{FLAGS.out}: a SavedModel; saved_model_cli show --all --dir {FLAGS.out}")
 
 

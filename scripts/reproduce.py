@@ -1,8 +1,8 @@
-"""Reproduces a table or figure of the paper, ours beside the published.
+"""Reproduces a table or figure of the paper, our results beside the published ones.
 
   python scripts/reproduce.py --experiment=table2_env1 --data_dir=DIR --model_dir=DIR
 
-Started again with the same --workdir, it redoes nothing that is finished.
+Started again with the same --workdir, it does nothing again that is finished.
 """
 
 import os
@@ -11,21 +11,21 @@ from pathlib import Path
 import cli
 from absl import flags
 
-import baselines
-from a2d_tf.experiments import catalogue, reproduction
+from a2d_tf.reproduction import EXPERIMENTS, ReproductionConfig, reproduce
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("experiment", None, list(catalogue.EXPERIMENTS), "What to reproduce.",
-                  required=True)
+flags.DEFINE_enum("experiment", None, list(EXPERIMENTS), "What to reproduce.", required=True)
 cli.define_names("datasets", [], "Out of mnist and cifar10; none takes all of the experiment.")
 flags.DEFINE_integer(
     "limit", None, "Test images per cell. By default "
-    + ", ".join(f"{one.limit} for {name}" for name, one in catalogue.EXPERIMENTS.items()) + ".",
+    + ", ".join(f"{one.limit} for {name}" for name, one in EXPERIMENTS.items()) + ".",
     lower_bound=1,
 )
 cli.define_names("seeds", [], "Seeds to draw images by; none takes the first, as published.")
-cli.define_names("baselines", ["kd", "lid"],
-                 f"For table2_env1, out of {', '.join(baselines.REGISTRY)}.")
+cli.define_names(
+    "baselines", ["kd", "lid"],
+    f"For table2_env1, out of {', '.join(cli.feature_names())}, or as module:Class.",
+)
 flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
 flags.DEFINE_string("model_dir", None,
                     "Folder with lenet_mnist.keras and convnet_cifar10.keras; none trains them.")
@@ -36,23 +36,18 @@ flags.register_validator("seeds", lambda seeds: all(seed.isdecimal() for seed in
 
 def main() -> None:
     workdir = Path(FLAGS.workdir or os.path.join("runs", "reproduce"))
-    experiment = catalogue.EXPERIMENTS[FLAGS.experiment]
-    outcome = reproduction.run(
-        FLAGS.experiment,
-        experiment,
-        reproduction.Request(
-            datasets=FLAGS.datasets or experiment.datasets,
-            limit=FLAGS.limit or experiment.limit,
-            seeds=[int(seed) for seed in FLAGS.seeds],
-            workdir=workdir,
-            data_dir=FLAGS.data_dir,
-            model_dir=FLAGS.model_dir,
-            baselines=baselines.chosen(FLAGS.baselines),
-            progress=cli.TerminalProgress(),
-        ),
-    )
-    cli.show(outcome.grids)
-    print(f"Report: {workdir / FLAGS.experiment}.md")
+    experiment = EXPERIMENTS[FLAGS.experiment]
+    result = reproduce(FLAGS.experiment, experiment, ReproductionConfig(
+        datasets=FLAGS.datasets or experiment.datasets,
+        limit=FLAGS.limit or experiment.limit,
+        seeds=[int(seed) for seed in FLAGS.seeds],
+        workdir=workdir,
+        data_dir=FLAGS.data_dir,
+        model_dir=FLAGS.model_dir,
+        baselines=FLAGS.baselines,
+        progress=cli.TerminalProgress(),
+    ))
+    cli.show(result.tables, f"Report: {workdir / FLAGS.experiment}.md")
 
 
 if __name__ == "__main__":

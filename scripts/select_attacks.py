@@ -1,11 +1,11 @@
-"""Which attack to defend a model with: separation and time, as a table and a picture.
+"""Which attack suits a model: its separation and its time, as a table and a picture.
 
   python scripts/select_attacks.py --model=lenet.keras --images=benign.npz \\
       --adversarial=fgsm.npz --attacks=bim-search,bim2-search,jsma,deepfool --out=choice.json
 
-Writes the figures to --out and a picture beside it. Without --adversarial, FGSM and BIM-a of
---preset craft some from the benign images; a model that is neither MNIST's nor CIFAR-10's wants
---preset=own. Started again with the same --workdir, it runs no attack again that is finished.
+It writes the figures to --out and a picture beside it. Without --adversarial, the FGSM and BIM-a of
+--preset craft adversarial images from the benign ones. Started again with the same --workdir, it
+runs no finished attack again.
 """
 
 from pathlib import Path
@@ -13,19 +13,22 @@ from pathlib import Path
 import cli
 from absl import flags
 
-from a2d_tf import attacks, files, image_files, selection, threats
-from a2d_tf.experiments import choice
+from a2d_tf import attacks, threats
+from a2d_tf.detection.arguments import OWN
+from a2d_tf.evaluation import attack_selection
+from a2d_tf.images import load_adversarial, load_images
+from a2d_tf.storage import files
+from a2d_tf.storage.provenance import provenance
 
 FLAGS = flags.FLAGS
 CRAFTED = ("fgsm", "bim-a")
-OWN = "own"
 cli.define_model_flags()
 flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
 flags.DEFINE_string("adversarial", None, "Adversarial images, .npz or folder; else crafted.")
 cli.define_names("attacks", ["fgsm", "bim-search", "bim2-search", "jsma", "deepfool"],
                  f"To choose from, out of {', '.join(attacks.PRESETS['mnist'])}.")
 flags.DEFINE_enum(
-    "preset", "mnist", [*attacks.PRESETS, OWN],
+    "preset", OWN, [*attacks.PRESETS, OWN],
     f"Whose published settings; {OWN} chooses steps for the model, on the benign images.",
 )
 flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if crafted, benign "
@@ -42,29 +45,29 @@ def main() -> None:
         named = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
         recipes = [threats.preset(name, FLAGS.preset) for name in CRAFTED]
     classifier = cli.load_classifier()
-    benign = image_files.load_images(FLAGS.images, classifier).images[:FLAGS.limit]
+    spec = classifier.input_spec
+    benign = load_images(FLAGS.images, spec).images[:FLAGS.limit]
     if FLAGS.preset == OWN:
         named = {name: attacks.calibrate(name, classifier, benign) for name in FLAGS.attacks}
-        recipes = selection.own_recipes(classifier, benign)
+        recipes = attack_selection.own_recipes(classifier, benign)
     adversarial = None
     if FLAGS.adversarial:
-        adversarial = image_files.load_adversarial(FLAGS.adversarial, classifier)[:FLAGS.limit]
-    found = choice.run(
+        adversarial = load_adversarial(FLAGS.adversarial, spec)[:FLAGS.limit]
+    scores = attack_selection.run_selection(
         classifier, benign, adversarial, recipes, named, FLAGS.workdir,
         progress=cli.TerminalProgress(),
     )
     picture = Path(FLAGS.out).with_suffix(".png")
-    selection.draw(found, picture)
+    attack_selection.draw(scores, picture)
     files.save_json(FLAGS.out, {
-        "attacks": [one._asdict() | {"per_second": one.per_second} for one in found],
-        "provenance": files.provenance(
+        "attacks": [one._asdict() | {"per_second": one.per_second} for one in scores],
+        "provenance": provenance(
             FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
             adversarial=FLAGS.adversarial or repr(recipes), bounds=repr(cli.bounds()),
             **{name: repr(attack) for name, attack in named.items()}
         ),
     })
-    cli.show([selection.grid(found)])
-    print(f"{FLAGS.out}, {picture}")
+    cli.show([attack_selection.table(scores)], f"{FLAGS.out}, {picture}")
 
 
 if __name__ == "__main__":

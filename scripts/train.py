@@ -6,25 +6,26 @@
 import cli
 from absl import flags
 
-from a2d_tf import Classifier, data, models
+from a2d_tf import Classifier
+from a2d_tf.zoo import MODELS, load_dataset, training
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("dataset", "digits", ["digits", "mnist", "cifar10"], "Training images.")
 flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
-flags.DEFINE_enum("model", "lenet", list(models.MODELS), "Architecture.")
+flags.DEFINE_enum("model", "lenet", list(MODELS), "Architecture.")
 flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)
-cli.define_seed("Of weights, image order and dropout.")
+cli.define_seed("Seed of the weights, the order of the images and the dropout.")
 cli.define_out("The .keras file to write.")
 flags.register_validator("out", lambda path: path.endswith(".keras"), "must end in .keras")
 
 
 def main() -> None:
-    dataset = data.load_dataset(FLAGS.dataset, FLAGS.data_dir)
+    dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
     with cli.TerminalProgress().stage(f"train {FLAGS.model}", FLAGS.epochs) as advance:
-        model = models.train(
+        model = training.train(
             FLAGS.model, dataset, FLAGS.epochs, seed=FLAGS.seed, on_epoch=advance
         )
-    models.save(model, FLAGS.out)
+    training.save(model, FLAGS.out)
     accuracy = (Classifier(model).predict(dataset.x_test) == dataset.y_test).mean()
     print(f"{FLAGS.out}: test accuracy {accuracy:.4f}")
 

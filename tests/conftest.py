@@ -1,9 +1,12 @@
 """What many tests share: a small trained classifier, and data that may be absent."""
 
+import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -11,9 +14,43 @@ import pytest
 from sklearn.datasets import load_digits
 
 from a2d_tf import Classifier
-from a2d_tf.data import load_dataset
+from a2d_tf.zoo import load_dataset
 
 SHARED = Path(os.environ.get("A2D_SHARED", "../shared")).resolve()
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+class RunScript(Protocol):
+    """Runs a script with flags in a folder."""
+
+    def __call__(
+        self, script: str, *flags: str, cwd: Path, path: str = ""
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session")
+def run_script() -> Iterator[RunScript]:
+    """Runs scripts in processes of their own, which need not load TensorFlow again."""
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).parent / "forks.py"], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as server:
+        assert server.stdin and server.stdout
+
+        def run(
+            script: str, *flags: str, cwd: Path, path: str = ""
+        ) -> subprocess.CompletedProcess[str]:
+            command = {"script": str(SCRIPTS / f"{script}.py"), "flags": flags, "cwd": str(cwd),
+                       "path": path}
+            assert server.stdin and server.stdout
+            print(json.dumps(command), file=server.stdin, flush=True)
+            done = json.loads(server.stdout.readline())
+            return subprocess.CompletedProcess(
+                [script, *flags], done["status"], done["stdout"], done["stderr"]
+            )
+
+        yield run
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

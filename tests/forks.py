@@ -1,7 +1,7 @@
-"""Runs scripts one by one, each in a fork of this process, which has loaded TensorFlow once.
+"""Runs scripts, each in a fork of this process, which has loaded TensorFlow once.
 
-Standard input has a JSON list of commands [script, flag, ...], standard output a JSON list of
-[exit status, what it wrote to stderr].
+Standard input has a JSON object a line: script, flags, cwd, and path (to find modules in). Standard
+output has one a line for each: status, stdout and stderr.
 """
 
 import json
@@ -11,20 +11,42 @@ import sys
 import tempfile
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # as scripts/cli.py, which comes too late here
+sys.path[0] = os.path.dirname(sys.path[0])  # the folders beside this file are no packages
 
-import a2d_tf  # noqa: E402, F401
+import a2d_tf.benchmark  # noqa: E402, F401
+import a2d_tf.reproduction  # noqa: E402, F401
+import baselines  # noqa: E402, F401
 
-answers = []
-for script, *flags in json.load(sys.stdin):
-    with tempfile.TemporaryFile("w+") as told:
+
+def perform(script: str, flags: list[str], cwd: str, path: str) -> None:
+    """Runs a script as the interpreter does, but ends without its slow end."""
+    os.chdir(cwd)
+    sys.path[0], sys.argv = os.path.dirname(script), [script, *flags]
+    sys.path[1:1] = [path] if path else []
+    status = 0
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+for line in sys.stdin:
+    with tempfile.TemporaryFile("w+") as written, tempfile.TemporaryFile("w+") as errors:
         child = os.fork()
         if not child:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os.dup2(told.fileno(), 2)
-            sys.path[0], sys.argv = os.path.dirname(script), [script, *flags]
-            runpy.run_path(script, run_name="__main__")
-            sys.exit()
+            os.dup2(written.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+            perform(**json.loads(line))
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        told.seek(0)
-        answers.append((status, told.read()))
-print(json.dumps(answers))
+        written.seek(0)
+        errors.seek(0)
+        result = {"status": status, "stdout": written.read(), "stderr": errors.read()}
+        print(json.dumps(result), flush=True)

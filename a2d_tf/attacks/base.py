@@ -2,62 +2,61 @@
 
 import abc
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from a2d_tf import checks, deprecated
 from a2d_tf.attacks.loop import Examples, State
-from a2d_tf.attacks.running import NO_COST, AttackResult, OnFinished, Run
-from a2d_tf.classifier import Classifier
+from a2d_tf.attacks.runner import NO_COST, AttackResult, AttackStream, OnFinished
+from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.pixels import Images
+from a2d_tf.images.batching import ImageSource, to_array
+from a2d_tf.images.spec import Images
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attack(abc.ABC):
-    """An iterative attack whose iterations are counted one example at a time.
+    """An iterative attack whose iterations are counted for each example by itself.
 
     Attributes:
-      max_iterations: the iterations after which an example counts as not attackable.
+      max_iterations: the iterations after which the attack gives up on an example.
 
     Raises:
-      InvalidInputError: a setting that is not a positive number.
+      InvalidInputError: a setting is of the wrong type or out of range.
     """
 
     name: ClassVar[str]
-    # What the attack can do and what it needs.
     takes_targets: ClassVar[bool] = False
     needs_logits: ClassVar[bool] = True
     needs_gradients: ClassVar[bool] = True
+    # Whether the attack stops at its first success, so that its cost can be bounded.
     stops_early: ClassVar[bool] = True
     max_iterations: int
 
     def __post_init__(self) -> None:
-        self.check_positive(*(field.name for field in fields(self) if field.type is not bool))
-
-    def check_positive(self, *names: str) -> None:
-        """Raises InvalidInputError unless these settings are positive numbers."""
-        for name in names:
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise InvalidInputError(
-                    f"expected {type(self).__name__}'s {name} > 0, got {value}"
-                )
+        checks.check_fields(self)
 
     @abc.abstractmethod
     def start(self, examples: Examples) -> State:
-        """Rows that have asked the classifier nothing yet; see `attacks.loop`."""
+        """The initial state of examples, before any query; see `attacks.loop`."""
 
     @abc.abstractmethod
     def advance(self, classifier: Classifier, state: State) -> State:
-        """Every row one query further; see `attacks.loop`."""
+        """The state after one more query for every row; see `attacks.loop`."""
+
+    def __call__(
+        self, classifier: Classifier, images: ImageSource, labels: ArrayLike | None = None
+    ) -> Images:
+        """The images f32[N,H,W,C] at which the attack stopped; see `run` for the full result."""
+        return self.run(classifier, images, labels).adversarial
 
     def run(
         self,
         classifier: Classifier,
-        images: ArrayLike,
+        images: ImageSource,
         labels: ArrayLike | None = None,
         *,
         targets: ArrayLike | None = None,
@@ -69,30 +68,30 @@ class Attack(abc.ABC):
     ) -> AttackResult:
         """Attacks every image until its label changes, and counts the iterations.
 
-        With `min_cost` and `max_cost` an example is left as soon as it is known on which side
-        of both its cost lies (paper, section 5.3.2).
+        With `min_cost` and `max_cost`, the attack leaves an example as soon as it is known on
+        which side of both its cost lies (paper, section 5.3.2).
 
         Args:
-          classifier: the classifier to deceive.
-          images: f32[N,H,W,C] within the classifier's bounds; N may be 0.
+          classifier: the classifier to attack.
+          images: f32[N,H,W,C] within the classifier's bounds, or a dataset of them; N may be 0.
           labels: i64[N], the labels to leave; None for the classifier's own predictions.
-          targets: i64[N], the labels to reach; None where any other will do. Not every attack
-            takes them (`takes_targets`).
-          min_cost: i64[N] or one for all: costs up to it need not be told apart; one that is
-            such is told as no more than it. None tells all apart.
-          max_cost: i64[N] or one for all: nor need it and higher ones; all are told as it.
-          seed: of the attack's random numbers, if it draws any.
-          batch_size: examples under attack at once; bounds the memory, changes no count.
+          targets: i64[N], the labels to reach; None if any other label will do. Only some attacks
+            take targets (`takes_targets`).
+          min_cost: i64[N], or one for all. Costs <= min_cost may be reported as any value <=
+            min_cost.
+          max_cost: i64[N], or one for all. Costs >= max_cost are reported as max_cost.
+          seed: seed of the attack's random numbers, if it draws any.
+          batch_size: examples under attack at once. It bounds the memory and changes no count.
           on_finished: called with the number of examples that finished since the last call.
 
         Returns:
           The adversarial images, costs and successes, in the order of `images`.
 
         Raises:
-          InvalidInputError: images, labels, targets or bounds on the cost that do not fit.
-          UnsuitableClassifierError: the classifier fails its preflight.
+          InvalidInputError: images, labels, targets or bounds on the cost do not fit.
+          UnsuitableClassifierError: the classifier fails its preflight check.
         """
-        run = self.begin(
+        stream = self.stream(
             classifier, seed=seed, batch_size=batch_size, keep_images=True, on_finished=on_finished
         )
         if not (self.stops_early or min_cost is max_cost is None):
@@ -100,24 +99,31 @@ class Attack(abc.ABC):
                 f"expected no bounds on the cost of {type(self).__name__}, which does not stop at "
                 "the first success, got some; leave them out"
             )
-        checked = classifier.check(images)
-        told = {
+        checked = to_array(images, classifier.input_spec)
+        per_image = {
             "labels": _check_labels(labels, len(checked), "labels"),
             "targets": self._check_targets(targets, classifier, checked),
             "min_cost": _check_cost(min_cost, NO_COST, len(checked), "min_cost"),
             "max_cost": _check_cost(max_cost, self.max_iterations, len(checked), "max_cost"),
         }
-        preflight(classifier, checked, [self])
+        classifier.preflight(
+            checked, logits=self.needs_logits, gradients=self.needs_gradients
+        )
         for start in range(0, len(checked), batch_size):
             part = slice(start, start + batch_size)
-            run.feed(
-                checked[part], last=part.stop >= len(checked),
-                **{name: values[part] for name, values in told.items()},
+            stream.update(
+                checked[part], is_last=part.stop >= len(checked),
+                **{name: values[part] for name, values in per_image.items()},
             )
-        result = run.result()
+        result = stream.result()
         return result if len(checked) else result._replace(adversarial=checked)
 
-    def begin(
+    def begin(self, classifier: Classifier, **options: Any) -> AttackStream:
+        """Deprecated: `stream`."""
+        deprecated.warn("Attack.begin is deprecated; use Attack.stream")
+        return self.stream(classifier, **options)
+
+    def stream(
         self,
         classifier: Classifier,
         *,
@@ -125,9 +131,9 @@ class Attack(abc.ABC):
         batch_size: int = 128,
         keep_images: bool = False,
         on_finished: OnFinished | None = None,
-    ) -> Run:
-        """This attack on images that come one batch after the other; see `running.Run`."""
-        return Run(
+    ) -> AttackStream:
+        """This attack on images that come batch by batch; see `runner.AttackStream`."""
+        return AttackStream(
             self, classifier, seed=seed, batch_size=batch_size, keep_images=keep_images,
             on_finished=on_finished,
         )
@@ -150,13 +156,13 @@ class Attack(abc.ABC):
         return checked
 
 
-def preflight(classifier: Classifier, images: Images, attacks: Iterable[Attack]) -> None:
-    """Checks that a classifier gives what attacks need; see `Classifier.preflight`."""
+def needs(attacks: Iterable[Attack]) -> dict[str, bool]:
+    """What several attacks need of a classifier, as arguments of `Classifier.batches`."""
     every = list(attacks)
-    classifier.preflight(
-        images, logits=any(attack.needs_logits for attack in every),
-        gradients=any(attack.needs_gradients for attack in every),
-    )
+    return {
+        "needs_logits": any(attack.needs_logits for attack in every),
+        "needs_gradients": any(attack.needs_gradients for attack in every),
+    }
 
 
 def _check_labels(labels: ArrayLike | None, count: int, what: str) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""DeepFool: steps to the nearest boundary, were the logits linear."""
+"""DeepFool's update rule: a step to the nearest boundary of the linearised logits."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.gradient import free, judged
+from a2d_tf.attacks.gradient_attack import finish_step, movable_mask
 from a2d_tf.attacks.loop import Examples, State, per_image, without
-from a2d_tf.classifier import Classifier
+from a2d_tf.classifiers import Classifier
 
 CANDIDATES = 10  # the most likely classes of the untouched image, its own included
 OVERSHOOT = 1.05
@@ -19,20 +19,21 @@ OVERSHOOT = 1.05
 class DeepFool(Attack):
     """DeepFool in L2 (Moosavi-Dezfooli 2016), with the settings of Foolbox 1.8.
 
-    An iteration goes a little beyond the nearest of the boundaries to the most likely classes,
-    and asks for the gradients of all of their logits, which count as one. Pixels that a bound
-    holds are left out of them: counted on, they would let the steps end short of a boundary.
+    An iteration moves a little beyond the nearest boundary towards one of the most likely classes.
+    It computes the gradients of all their logits, which count as one gradient. Pixels that a bound
+    stops are left out: a step that relied on them would end before the boundary.
 
     Attributes:
-      max_iterations: steps at most.
+      max_iterations: the largest number of steps.
     """
 
     name: ClassVar[str] = "deepfool"
+    max_iterations: int = 100
 
     def start(self, examples: Examples) -> State:
         return {
             "images": examples.images,
-            "goal": examples.labels,
+            "label": examples.labels,
             "classes": tf.zeros((tf.shape(examples.labels)[0], CANDIDATES - 1), tf.int32),
         }
 
@@ -42,33 +43,33 @@ class DeepFool(Attack):
             tape.watch(images)
             logits = classifier(images)
             prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
-            goal = tf.where(state["goal"] < 0, prediction, state["goal"])
+            label = tf.where(state["label"] < 0, prediction, state["label"])
             classes = tf.where(
-                state["queries"][:, None] == 1, _most_likely(logits, goal), state["classes"]
+                state["queries"][:, None] == 1, _most_likely(logits, label), state["classes"]
             )
             leads = [
-                tf.gather(logits, goal, batch_dims=1) - tf.gather(logits, one, batch_dims=1)
+                tf.gather(logits, label, batch_dims=1) - tf.gather(logits, one, batch_dims=1)
                 for one in tf.unstack(classes, axis=1)
             ]
         step = tf.zeros_like(images)
-        nearest = tf.fill(tf.shape(goal), np.float32(np.inf))
+        nearest = tf.fill(tf.shape(label), np.float32(np.inf))
         for lead in leads:
             gradient = tape.gradient(lead, images)
-            gradient *= free(images, gradient, classifier.bounds)
+            gradient *= movable_mask(images, gradient, classifier.bounds)
             norm = _norm(gradient)
-            # No step changes a lead without a gradient, such as the label's over itself.
+            # No step changes a lead that has no gradient, such as that of the label over itself.
             distance = tf.where(norm > 0, tf.abs(lead) / norm, np.inf)
             nearer = distance < nearest
             towards = -per_image(distance) * gradient / per_image(norm)
             step = tf.where(per_image(nearer), towards, step)
             nearest = tf.where(nearer, distance, nearest)
         moved = tf.clip_by_value(images + OVERSHOOT * step, *classifier.bounds)
-        state = state | {"goal": goal, "classes": classes, "gradients": state["queries"]}
-        return judged(state, {"images": moved}, state["queries"] - 2, prediction != goal)
+        state = state | {"label": label, "classes": classes, "gradients": state["queries"]}
+        return finish_step(state, {"images": moved}, state["queries"] - 2, prediction != label)
 
 
 def _most_likely(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    """The most likely classes i32[n,9] besides the label, which stands where there are fewer."""
+    """The most likely classes i32[n,9] but the label; the label fills up where there are fewer."""
     order = tf.argsort(without(logits, label), axis=1, direction="DESCENDING", stable=True)
     filling = tf.tile(label[:, None], (1, CANDIDATES - 1))
     filled = tf.concat([order[:, :tf.shape(order)[1] - 1], filling], axis=1)

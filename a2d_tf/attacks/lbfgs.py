@@ -1,4 +1,4 @@
-"""L-BFGS: the nearest image of another class, by a quasi-Newton method within the pixel range."""
+"""L-BFGS's update rule: a quasi-Newton step towards another class, within the pixel range."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,17 +6,18 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.gradient import free
+from a2d_tf.attacks.gradient_attack import movable_mask
 from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
-from a2d_tf.classifier import Classifier
-from a2d_tf.pixels import Bounds
+from a2d_tf.classifiers import Classifier
+from a2d_tf.images.spec import Bounds
 
-CONSTANTS = 30  # tried at most, as in Foolbox 1.8
-MEMORY = 10  # steps that the curvature is estimated from
-# A step must gain this share of what its gradient promises, or is halved, down to the shortest.
+MAX_CONSTANTS = 30  # as in Foolbox 1.8
+MEMORY = 10  # steps from which the curvature is estimated
+# A step must gain this share of what its gradient predicts. Otherwise it is halved, down to
+# MIN_STEP times its first length.
 ARMIJO = 1e-4
-SHORTEST = 2.0**-10
-# A descent ends where the next step promises no more than this share of what was gained.
+MIN_STEP = 2.0**-10
+# A descent ends if the next step is predicted to gain at most this share of the whole gain.
 TOLERANCE = 1e-2
 
 
@@ -24,17 +25,17 @@ TOLERANCE = 1e-2
 class LBFGS(Attack):
     """Minimises mean squared distance + constant x cross-entropy of the target class.
 
-    L-BFGS_d in the paper (section 5.1; Szegedy 2014, Tabacof 2016) towards the target, or else
-    the second most likely class. Each constant starts at the untouched image and is twice the
-    last. The attack stops at the first image of the target class, so that no constant is searched
-    for by bisection. An iteration is a step taken, of all constants together; steps that are
-    tried and halved are queries alone. Distances are in units of the pixel range.
-    The constants are Foolbox 1.8's; there scipy decides when a descent ends, here `TOLERANCE`.
+    L-BFGS_d in the paper (section 5.1; Szegedy 2014, Tabacof 2016), towards the target or the
+    second most likely class. Each constant starts at the original image and is twice the last one.
+    The attack stops at the first image of the target class, and does not search a constant by
+    bisection. An iteration is a step that was taken, of all constants together; a step that was
+    tried and halved is a query only. Distances are in units of the pixel range. The constants are
+    those of Foolbox 1.8, where SciPy decides when a descent ends; here it is `TOLERANCE`.
 
     Attributes:
       initial_const: the first constant.
-      steps_per_constant: steps at most before the next constant.
-      max_iterations: steps at most, of all constants together.
+      steps_per_constant: the largest number of steps before the next constant.
+      max_iterations: the largest number of steps, of all constants together.
     """
 
     name: ClassVar[str] = "lbfgs"
@@ -51,7 +52,7 @@ class LBFGS(Attack):
             "original": images,
             "label": examples.labels,
             "target": examples.targets,
-            # Of the untouched image: cross-entropy and its gradient.
+            # Cross-entropy of the original image, and its gradient.
             "entropy": number,
             "slope": nothing,
             "const": number + self.initial_const,
@@ -62,52 +63,53 @@ class LBFGS(Attack):
         }
 
     def advance(self, classifier: Classifier, state: State) -> State:
-        bounds, first = classifier.bounds, state["queries"] == 1
+        bounds, is_first = classifier.bounds, state["queries"] == 1
         direction = _direction(state, bounds)
-        promised = _dot(-state["gradient"], direction)
-        ended = ~first & (
-            (promised <= TOLERANCE * state["gained"])
+        predicted = _dot(-state["gradient"], direction)
+        ended = ~is_first & (
+            (predicted <= TOLERANCE * state["gained"])
             | (state["steps"] == self.steps_per_constant)
-            | (state["length"] < SHORTEST)
+            | (state["length"] < MIN_STEP)
         )
         state = choose(ended, _next_constant(state), state)
         direction = tf.where(per_image(ended), _direction(state, bounds), direction)
         move = bounds.range * per_image(state["length"]) * direction
-        asked = tf.clip_by_value(state["images"] + move, *bounds)
+        queried = tf.clip_by_value(state["images"] + move, *bounds)
 
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(asked)
-            logits = classifier(asked)
+            tape.watch(queried)
+            logits = classifier(queried)
             prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
             label = tf.where(state["label"] < 0, prediction, state["label"])
             second = tf.argmax(without(logits, label), axis=1, output_type=tf.int32)
             target = tf.where(state["target"] < 0, second, state["target"])
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
-        slope = bounds.range * tape.gradient(entropy, asked)
+        slope = bounds.range * tape.gradient(entropy, queried)
         state = state | {
             "label": label,
             "target": target,
-            "entropy": tf.where(first, entropy, state["entropy"]),
-            "slope": tf.where(per_image(first), slope, state["slope"]),
+            "entropy": tf.where(is_first, entropy, state["entropy"]),
+            "slope": tf.where(per_image(is_first), slope, state["slope"]),
         }
-        away = (asked - state["original"]) / bounds.range
+        away = (queried - state["original"]) / bounds.range
         loss = tf.reduce_mean(tf.square(away), axis=(1, 2, 3)) + state["const"] * entropy
         gradient = 2 * away / _pixels(away) + per_image(state["const"]) * slope
-        stepped = _stepped(state, asked, loss, gradient, bounds)
+        stepped = _after_step(state, queried, loss, gradient, bounds)
         needed = state["loss"] + ARMIJO * _dot(state["gradient"], stepped["moves"][:, 0])
         following = choose(loss <= needed, stepped, state | {"length": state["length"] / 2})
-        untouched = state | {"loss": loss, "gradient": gradient}
-        return self._judged(state, choose(first, untouched, following), asked, prediction)
+        original = state | {"loss": loss, "gradient": gradient}
+        following = choose(is_first, original, following)
+        return self._stop_state(state, following, queried, prediction)
 
-    def _judged(
-        self, state: State, following: State, asked: tf.Tensor, prediction: tf.Tensor
+    def _stop_state(
+        self, state: State, following: State, queried: tf.Tensor, prediction: tf.Tensor
     ) -> State:
         cost = state["iterations"]
-        over = state["const"] >= self.initial_const * 2.0**CONSTANTS
+        over = state["const"] >= self.initial_const * 2.0**MAX_CONSTANTS
         success = (prediction == state["target"]) & (cost < state["max_cost"]) & ~over
         last = over | (following["iterations"] >= state["max_cost"])
         return following | {
-            "images": tf.where(per_image(success), asked, following["images"]),
+            "images": tf.where(per_image(success), queried, following["images"]),
             "cost": tf.where(success, cost, state["max_cost"]),
             "success": success,
             "finished": success | last,
@@ -116,7 +118,7 @@ class LBFGS(Attack):
 
 
 def _next_constant(state: State) -> State:
-    """A descent anew from the untouched image, of which all is known."""
+    """A new descent from the original image, whose loss and gradient are known."""
     const = 2 * state["const"]
     return state | {
         "images": state["original"],
@@ -128,19 +130,19 @@ def _next_constant(state: State) -> State:
 
 
 def _no_steps(images: tf.Tensor) -> State:
-    """The state of a descent that has made no step."""
+    """The state of a descent before its first step."""
     count = tf.shape(images)[0]
     memory = tf.repeat(tf.zeros_like(images)[:, None], MEMORY, axis=1)
     return {
         "steps": tf.zeros(count, tf.int32),
         "gained": tf.zeros(count),
         "length": tf.ones(count),  # of the next step, relative to the quasi-Newton step
-        "moves": memory,  # of the last steps, the latest first
-        "turns": memory,  # of the gradient in these
+        "moves": memory,  # the last steps, the latest first
+        "turns": memory,  # the changes of the gradient in these steps
     }
 
 
-def _stepped(
+def _after_step(
     state: State, images: tf.Tensor, loss: tf.Tensor, gradient: tf.Tensor, bounds: Bounds
 ) -> State:
     """The state after the step to these images f32[n,H,W,C]."""
@@ -162,17 +164,17 @@ def _stepped(
 
 
 def _direction(state: State, bounds: Bounds) -> tf.Tensor:
-    """The quasi-Newton step [n,H,W,C] of the pixels that are not held by a bound.
+    """The quasi-Newton step [n,H,W,C] of the pixels that no bound stops.
 
-    The two loops of Nocedal and Wright (2006, algorithm 7.4) over the steps remembered; before
-    the first, the curvature is that of the distance.
+    The two loops of Nocedal and Wright (2006, algorithm 7.4) over the last steps. Before the first
+    step, the curvature is that of the distance.
     """
     images, gradient = state["images"], state["gradient"]
-    mask = free(images, gradient, bounds)
+    mask = movable_mask(images, gradient, bounds)
     moves = tf.unstack(state["moves"] * mask[:, None], axis=1)
     turns = tf.unstack(state["turns"] * mask[:, None], axis=1)
     curvatures = [_dot(move, turn) for move, turn in zip(moves, turns)]
-    # A pair that shows no curvature, or none at all, is passed over.
+    # A pair without positive curvature, or without a step, is left out.
     weights = [tf.where(c > 0, 1 / c, 0.0) for c in curvatures]
     direction = -mask * gradient
     shares = []
@@ -193,5 +195,5 @@ def _dot(values: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
 
 
 def _pixels(images: tf.Tensor) -> tf.Tensor:
-    """The number of pixels of an image, their channels included."""
+    """The number of pixels of an image, times its channels."""
     return tf.cast(tf.reduce_prod(tf.shape(images)[1:]), tf.float32)

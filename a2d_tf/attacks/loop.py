@@ -1,10 +1,11 @@
 """The one loop that counts iterations.
 
-An attack is a pair of functions over a *state*: a dictionary of tensors with a row per
-example. `start` makes rows, `advance` takes every row one iteration further and says which
-are finished. The loop keeps a batch full of such rows: a finished row leaves at once and a
-waiting example takes its place, so that time follows the sum of the costs and not
-batch x slowest. Rows never see one another, so neither batch nor order changes a cost.
+An attack is a pair of functions over a *state*: a dictionary of tensors with a row per example.
+`start` makes the rows, and `advance` makes one query for every row and marks those that are
+finished. The loop keeps its batch full of such rows: a finished row leaves at once and the next
+example takes its place, so that the time is proportional to the sum of the costs, and not to the
+largest cost times the batch size. A row never depends on another row, so that neither batch nor
+order changes a cost.
 """
 
 import functools
@@ -13,23 +14,23 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
-from a2d_tf.classifier import Classifier
+from a2d_tf.classifiers import Classifier
 
 State = dict[str, tf.Tensor]
-# Every state holds these; an attack adds what else its update rule needs.
+# Every state holds these. An attack adds what its update rule needs.
 OUTCOME = ("index", "images", "cost", "success", "queries", "gradients")
 
 
 class Examples(NamedTuple):
-    """What an attack is told of the examples.
+    """The examples of an attack, and what is asked of it.
 
     Attributes:
       images: f32[n,H,W,C].
-      labels: i32[n], the labels to leave; -1 where the classifier's own is meant.
-      targets: i32[n], the labels to reach; -1 where any other will do.
-      seeds: u32[n], of their random numbers; see `attacks.randomness`.
-      min_cost: i32[n]; costs up to it need not be told apart.
-      max_cost: i32[n]; nor need this one and all above it.
+      labels: i32[n], the labels to leave; -1 stands for the classifier's own.
+      targets: i32[n], the labels to reach; -1 stands for any other label.
+      seeds: u32[n], seeds of their random numbers; see `attacks.stateless_random`.
+      min_cost: i32[n]; costs <= min_cost may be reported as any value <= min_cost.
+      max_cost: i32[n]; costs >= max_cost are reported as max_cost.
     """
 
     images: tf.Tensor
@@ -41,7 +42,7 @@ class Examples(NamedTuple):
 
 
 def per_image(values: tf.Tensor) -> tf.Tensor:
-    """Values [n] as [n,1,1,1], a number for each image."""
+    """Values [n] as [n,1,1,1], one for each image."""
     return values[:, None, None, None]
 
 
@@ -56,7 +57,7 @@ def choose(condition: tf.Tensor, new: State, old: State) -> State:
 
 
 def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    """Logits [n,K] with those of the labels i32[n] far below all others."""
+    """Logits [n,K], with the logit of each label i32[n] replaced by the lowest number."""
     left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
     return tf.where(left, logits.dtype.min, logits)
 
@@ -69,10 +70,10 @@ class Steppable(Protocol):
         """The iterations after which an example counts as not attackable."""
 
     def start(self, examples: Examples) -> State:
-        """Rows that have asked the classifier nothing yet."""
+        """The initial state of examples, before any query."""
 
     def advance(self, classifier: Classifier, state: State) -> State:
-        """Every row one query further; sets `finished`, and `cost`, `success` with it."""
+        """The state after one more query for every row; sets `finished`, `cost`, `success`."""
 
 
 def run_segment(
@@ -84,29 +85,29 @@ def run_segment(
     *,
     offset: tf.Tensor,
     batch_size: tf.Tensor,
-    last: tf.Tensor,
+    is_last: tf.Tensor,
     steps: int,
     outcome: Sequence[str] = OUTCOME,
 ) -> tuple[State, tf.Tensor, State]:
-    """Up to `steps` queries of a full batch, inside a graph.
+    """Makes up to `steps` queries with a full batch, inside a graph.
 
     Args:
-      state: the rows under way, perhaps none.
-      position: i32, the first of the examples that has not been started.
-      examples: those at hand.
-      offset: i32, how many came before them.
+      state: the rows that are not finished, perhaps none.
+      position: i32, the index of the first example that has not been started.
+      examples: the examples at hand.
+      offset: i32, the number of examples that came before them.
       batch_size: i32, rows in the loop at once.
-      last: bool, whether no others will follow; if some will, a batch that is no longer full
-        waits for them.
-      steps: queries of a row at most.
-      outcome: what is kept of a row that has finished.
+      is_last: bool, whether no other examples will follow. If others follow, a batch that is no
+        longer full waits for them.
+      steps: the largest number of queries of a row.
+      outcome: the parts of a finished row that are kept.
 
     Returns:
-      The rows still under way, the new position, and the rows that finished.
+      The rows that are not finished, the new position, and the rows that finished.
     """
     total = tf.shape(examples.labels)[0]
-    # A graph of its own: part of the loop's larger one, the passes of some tracings take an
-    # eighth longer than those of others.
+    # In a graph of its own: within the larger graph of the loop, the passes of some tracings take
+    # an eighth longer than those of others.
     advance = tf.function(
         functools.partial(attack.advance, classifier), autograph=False,
         input_signature=[tf.nest.map_structure(
@@ -132,8 +133,8 @@ def run_segment(
     def proceed(
         step: tf.Tensor, state: State, position: tf.Tensor, finished: State
     ) -> tf.Tensor:
-        # Never run the network on zero rows: a reloaded convolution fails on them.
-        return (step < steps) & ((position < total) | (last & (_count(state) > 0)))
+        # The network never runs on zero rows: a reloaded convolution fails on them.
+        return (step < steps) & ((position < total) | (is_last & (_count(state) > 0)))
 
     def iterate(
         step: tf.Tensor, state: State, position: tf.Tensor, finished: State
@@ -170,7 +171,7 @@ def rows(
     end: int | tf.Tensor,
     offset: int | tf.Tensor = 0,
 ) -> State:
-    """The rows of examples `start` to `end`, which have asked nothing yet."""
+    """The initial rows of the examples from `start` to `end`."""
     index = tf.range(start, end)
     never = tf.zeros_like(index, tf.bool)
     chosen = Examples(*(values[start:end] for values in examples))
@@ -188,7 +189,7 @@ def rows(
 
 
 def any_count(value: tf.Tensor) -> tf.TensorShape:
-    """The shape of a tensor of as many rows as there happen to be; a scalar's is its own."""
+    """The shape of a tensor with any number of rows; a scalar's shape is its own."""
     return tf.TensorShape([None]).concatenate(value.shape[1:]) if value.shape.rank else value.shape
 
 

@@ -1,20 +1,21 @@
-"""The papers' settings, by name."""
+"""The published settings of the attacks, by name."""
 
 from dataclasses import replace
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.boundary import DBA
-from a2d_tf.attacks.carlini import CarliniWagner
+from a2d_tf.attacks.basic_iterative_method import BIM, BIM2
+from a2d_tf.attacks.boundary_attack import DBA
+from a2d_tf.attacks.carlini_wagner import CarliniWagner
 from a2d_tf.attacks.deepfool import DeepFool
-from a2d_tf.attacks.gradient import BIM, BIM2, FGSM
+from a2d_tf.attacks.fast_gradient_method import FGSM
+from a2d_tf.attacks.jsma import JSMA
 from a2d_tf.attacks.lbfgs import LBFGS
 from a2d_tf.attacks.local_search import LocalSearch
-from a2d_tf.attacks.saliency import JSMA
-from a2d_tf.errors import pick
+from a2d_tf.checks import lookup
 
 _JSMA = JSMA(theta=0.1, max_changes_per_pixel=7, max_iterations=2000)
 
-# The authors' released settings for attacks that serve as defence.
+# The authors' released settings of cost attacks.
 PRESETS: dict[str, dict[str, Attack]] = {
     "mnist": {
         "bim": BIM(eps=0.3, step=0.0006, max_iterations=500),
@@ -51,15 +52,15 @@ for _attacks in PRESETS.values():
     }
 
 
-def preset(name: str, dataset: str) -> Attack:
+def preset(name: str, dataset: str = "mnist") -> Attack:
     """A cost attack with the published settings.
 
     Args:
       name: "bim", "bim2", "jsma", "dba", "fgsm", "deepfool", "lbfgs", "lsa" or "cw";
-        "bim-search" or "bim2-search" for the same cost in long strides (`attacks.search`).
-      dataset: "mnist" or "cifar10".
+        "bim-search" or "bim2-search" for the same cost by search (`attacks.boundary_search`).
+      dataset: "mnist" or "cifar10": whose settings.
 
     Raises:
       InvalidInputError: an unknown attack or dataset.
     """
-    return pick(pick(PRESETS, dataset, "a preset"), name, "an attack")
+    return lookup(lookup(PRESETS, dataset, "a preset's dataset"), name, "an attack")

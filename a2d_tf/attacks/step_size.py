@@ -1,94 +1,114 @@
-"""Step sizes for a classifier that no preset was made for, from benign images alone."""
+"""Step sizes for a classifier that has no preset, chosen on benign images."""
 
 from dataclasses import replace
 
 import numpy as np
+import tensorflow as tf
 
+from a2d_tf import checks
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.boundary import DBA
-from a2d_tf.attacks.gradient import BIM
+from a2d_tf.attacks.basic_iterative_method import BIM
+from a2d_tf.attacks.boundary_attack import DBA
+from a2d_tf.attacks.loop import Examples, State
 from a2d_tf.attacks.presets import preset
-from a2d_tf.classifier import Classifier
+from a2d_tf.attacks.runner import AttackStream
+from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.pixels import Images
+from a2d_tf.images.batching import ImageSource, to_array
+from a2d_tf.images.spec import Images
 
-# The published settings let benign MNIST images take about half of the iterations, and half of
-# them more or fewer.
-RESOLUTION = 250
-ROOM = 2
-ROUNDS = 12
-CLOSE = 0.02  # a median that is off by so little is left as it is
-ENOUGH = 200  # images
+# With the published settings, benign MNIST images take about half of the iterations in the median.
+MEDIAN_COST = 250
+MIN_MEDIAN_COST = 10
+MAX_TO_MEDIAN_RATIO = 2
+MAX_ROUNDS = 12
+MEDIAN_TOLERANCE = 0.02
+MAX_IMAGES = 200
 
 
 def calibrate(
     name: str,
     classifier: Classifier,
-    benign: Images,
+    benign: ImageSource,
     *,
-    cost: int = RESOLUTION,
+    cost: int = MEDIAN_COST,
 ) -> Attack:
-    """An attack whose steps suit a classifier: half of the benign images take more of them.
+    """Chooses the step size of an attack so that benign images have a wanted median cost.
 
-    The more steps benign images take, the finer are costs told apart, and the longer they take
-    to count. Twice as many are allowed, and the ball is large enough for all of them.
+    The higher this cost, the finer is the resolution of costs, and the longer does counting take.
+    The attack may take twice as many steps, and the radius of its ball is large enough for all.
 
     Args:
-      name: "bim", "bim2", "bim-search" or "bim2-search", as in `preset`; others, whose settings
-        suit every classifier, are left as published.
-      classifier: the classifier whose inputs are to be judged.
-      benign: f32[N,H,W,C] with N >= 1; of more than 200 the first are taken.
-      cost: the median cost of benign images that is wanted, at least 10.
+      name: "bim", "bim2", "bim-search" or "bim2-search", as for `preset`. Attacks whose settings
+        suit every classifier keep the published settings.
+      classifier: the classifier whose inputs will be judged.
+      benign: f32[N,H,W,C] with N >= 1, or a dataset of such images; at most the first 200 are
+        used.
+      cost: the wanted median cost of benign images, at least 10.
 
     Returns:
-      The attack. The median cost of `benign` is within a few percent of the one wanted, unless
-      the classifier is so coarse that none is.
+      The attack. The median cost of `benign` is within a few percent of `cost`, unless the
+      classifier's outputs are too coarse for that.
 
     Raises:
-      InvalidInputError: "dba", no images, or a cost below 10; or most images keep
-        their label however far they are pushed.
-      UnsuitableClassifierError: the classifier fails its preflight.
+      InvalidInputError: "dba", no images, a cost below 10, or most images keep their label at any
+        distance.
+      UnsuitableClassifierError: the classifier fails its preflight check.
     """
-    template = preset(name, "mnist")
+    template = preset(name)
     if isinstance(template, DBA):
         raise InvalidInputError(
-            f"expected bim, bim2, a search of theirs or an attack that suits every classifier, got "
-            f"{name}, which has no such step but a distance to reach; choose it yourself"
+            "expected bim, bim2, a search by either or an attack that suits every classifier, got "
+            f"{name}, which has no step but a distance to reach; choose its mse_threshold yourself"
         )
     if not isinstance(template, BIM):
         return template
-    if not (isinstance(cost, int) and cost >= 10):
-        raise InvalidInputError(f"expected a whole median cost of at least 10, got {cost}")
-    if not len(benign):
+    cost = checks.integer(cost, "a median cost", minimum=MIN_MEDIAN_COST)
+    images = to_array(benign, classifier.input_spec)[:MAX_IMAGES]
+    if not len(images):
         raise InvalidInputError("expected at least one benign image, got none")
-    benign = classifier.check(benign)[:ENOUGH]
-    longest = 1 / (ROOM * cost)  # steps that lead from one end of the range to the other
-    attack = _with_step(replace(template, search=True), longest, cost)
-    for _ in range(ROUNDS):
-        median = _median_cost(attack, classifier, benign)
-        if attack.step == longest and median == attack.max_iterations:
+    classifier.preflight(images)
+    longest = 1 / (MAX_TO_MEDIAN_RATIO * cost)  # so many steps cross the whole pixel range
+    step, trial = longest, _Trial(replace(template, search=True), cost)
+    for _ in range(MAX_ROUNDS):
+        median = trial.median_cost(classifier, images, step)
+        if step == longest and median == trial.max_iterations:
             raise InvalidInputError(
                 f"expected benign images that {name} can push over a boundary, got a label that "
                 "most keep at any distance; check the bounds and the classifier"
             )
-        if abs(median / cost - 1) <= CLOSE:
+        if abs(median / cost - 1) <= MEDIAN_TOLERANCE:
             break
-        attack = _with_step(attack, attack.step * (median + 0.5) / cost, cost)
-    if template.search:
-        return attack
-    # Counted step by step costs are a little lower than searched for.
-    counted = replace(attack, search=False)
-    median = _median_cost(counted, classifier, benign)
-    return _with_step(counted, counted.step * (median + 0.5) / cost, cost)
+        step *= (median + 0.5) / cost
+    classifier.discard_graphs(trial)
+    if not template.search:
+        # Counted costs are a little lower than searched ones.
+        counted = _Trial(replace(template, search=False), cost)
+        step *= (counted.median_cost(classifier, images, step) + 0.5) / cost
+        classifier.discard_graphs(counted)
+    iterations = MAX_TO_MEDIAN_RATIO * cost
+    return replace(template, eps=step * iterations, step=step, max_iterations=iterations)
 
 
-def _with_step(attack: BIM, step: float, cost: int) -> BIM:
-    iterations = ROOM * cost
-    return replace(attack, eps=step * iterations, step=step, max_iterations=iterations)
+class _Trial:
+    """An attack whose step is a variable, so that one graph serves every step that is tried."""
 
+    def __init__(self, template: BIM, cost: int):
+        self.max_iterations = MAX_TO_MEDIAN_RATIO * cost
+        self._step = tf.Variable(0.0, trainable=False)
+        # The ball of the whole range: so many steps never leave the ball of the final attack.
+        self._attack = replace(template, eps=1.0, max_iterations=self.max_iterations)
+        object.__setattr__(self._attack, "step", self._step)
 
-def _median_cost(attack: BIM, classifier: Classifier, benign: Images) -> float:
-    graphs = dict(classifier.graphs)
-    median = float(np.median(attack.run(classifier, benign).cost))
-    classifier.graphs = graphs  # this step will not be asked about again
-    return median
+    def start(self, examples: Examples) -> State:
+        return self._attack.start(examples)
+
+    def advance(self, classifier: Classifier, state: State) -> State:
+        return self._attack.advance(classifier, state)
+
+    def median_cost(self, classifier: Classifier, images: Images, step: float) -> float:
+        """The median cost of checked images with a step."""
+        self._step.assign(step)
+        stream = AttackStream(self, classifier)
+        stream.update(images, is_last=True)
+        return float(np.median(stream.result().cost))

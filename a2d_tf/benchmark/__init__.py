@@ -1,6 +1,12 @@
-"""How fast attacks and verdicts are, against the limit and against other libraries."""
+"""How fast attacks and verdicts are, against the limit and against other libraries.
 
-from a2d_tf.benchmark.run import run, tables
-from a2d_tf.benchmark.timing import Measurement, measure
+May import: errors, images, classifiers, attacks, features, detectors, detection, a2d, reports.
+"""
 
-__all__ = ["Measurement", "measure", "run", "tables"]
+from a2d_tf import deprecated
+from a2d_tf.benchmark.suite import Report, run_benchmark, tables
+from a2d_tf.benchmark.timing import AttackTiming, time_attack
+
+__all__ = ["AttackTiming", "Report", "run_benchmark", "tables", "time_attack"]
+
+__getattr__ = deprecated.names_of("benchmark")

@@ -9,19 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks import BIM, Attack
-from a2d_tf.classifier import Classifier, Labels
+from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.pixels import Images
+from a2d_tf.images.spec import Images, Labels
 
 Perform = Callable[[Images, Labels], Any]
 
 
 class PeerTime(NamedTuple):
-    """A peer's time for an attack that we have too.
+    """A peer's time for an attack that this library has too.
 
     Attributes:
-      name: of the peer, and how it was given the classifier.
-      seconds: wall time for all images; first calls, which prepare it, are left out.
+      name: the peer, and how it was given the classifier.
+      seconds: wall time for all images, without the first calls, which prepare it.
     """
 
     name: str
@@ -49,15 +49,14 @@ def time_peers(
 ) -> list[PeerTime]:
     """Times the peers' basic iterative method with the steps and lengths of ours.
 
-    Either is given the classifier's logits twice: as a function that TensorFlow runs eagerly, as
-    their documentation does, and as one compiled by `tf.function`.
+    Each peer is timed twice: with the classifier's logits as a function that TensorFlow runs
+    eagerly, as in its documentation, and as one compiled by `tf.function`.
 
     Args:
       classifier: the classifier under attack.
       attack: one that `has_peers`; they take every step for every image.
       images: f32[N,H,W,C], checked, N >= 1.
       batch_size: images at once.
-
     """
     labels = classifier.predict(images, batch_size)
     compiled = tf.function(classifier.__call__, autograph=False, reduce_retracing=True)

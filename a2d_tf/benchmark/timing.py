@@ -1,22 +1,22 @@
-"""How fast attacks are, against the limit: nothing but the passes that they ask for."""
+"""How fast attacks are, against the limit: the time of nothing but the passes that they make."""
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.a2d import A2D
 from a2d_tf.attacks import Attack
-from a2d_tf.classifier import Classifier
-from a2d_tf.detectors import ZScore
+from a2d_tf.attacks.base import needs
+from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.pipeline import A2D
-from a2d_tf.pixels import Images
-from a2d_tf.streams import ImageSource, batches
+from a2d_tf.images.batching import Batch, ImageSource
+from a2d_tf.images.spec import Images
 
 # A batch of so many keeps a processor busy; its passes, or those of a larger one that the attack
 # is given, are the limit.
@@ -25,21 +25,21 @@ SATURATED = 128
 PASSES, PASSES_BETWEEN = 5, 2
 
 
-class Measurement(NamedTuple):
-    """One attack on one set of images.
+class AttackTiming(NamedTuple):
+    """The price of one attack on one set of images.
 
     Attributes:
       images: their number.
       batch_size: examples under attack at once.
-      iterations: those that their costs count, and the last, successful ones.
-      queries: how often the classifier was asked.
-      gradients: how many of these queries were asked for a gradient too.
-      seconds: wall time of the attack, tracing left out.
+      iterations: those that the costs count, and the last, successful ones.
+      queries: queries to the classifier.
+      gradients: the number of these queries that asked for a gradient too.
+      seconds: wall time of the attack, without tracing.
       limit_seconds: what the passes that were made take in full batches, by the median of
         passes made before, during and after the attack.
-      counting_seconds: what a pass with its gradient for every iteration would take so.
-      peak_megabytes: the most memory the process (on a GPU: the device) held meanwhile; None
-        where the system does not tell.
+      counting_seconds: the same, if every iteration made a pass with its gradient.
+      peak_megabytes: the most memory that the process (on a GPU: the device) held meanwhile;
+        None where the system does not tell.
     """
 
     images: int
@@ -67,9 +67,9 @@ class Measurement(NamedTuple):
         }
 
 
-def measure(
+def time_attack(
     classifier: Classifier, attack: Attack, images: ImageSource, batch_size: int = SATURATED
-) -> Measurement:
+) -> AttackTiming:
     """Times an attack, and the passes it consists of, in one run.
 
     Args:
@@ -81,27 +81,28 @@ def measure(
     Raises:
       InvalidInputError: no images, or unfit ones.
     """
-    sample = next((batch.images for batch in batches(classifier, images, SATURATED)), None)
+    every = _batches(classifier, attack, images, SATURATED)
+    sample = next((batch.images for batch in every), None)
     if sample is None:
         raise InvalidInputError("expected at least one image to measure with, got none")
     attack.run(classifier, sample[:2], batch_size=batch_size)  # traces the graph
     passes = _Limit(classifier, attack, sample, max(batch_size, SATURATED))
     passes.repeat(PASSES)
-    run = attack.begin(classifier, batch_size=batch_size)
+    stream = attack.stream(classifier, batch_size=batch_size)
     memory = _PeakMemory()
     seconds, count = 0.0, 0
-    for batch in batches(classifier, images, batch_size):
+    for batch in _batches(classifier, attack, images, batch_size):
         start = time.perf_counter()
-        run.feed(batch.images, last=batch.last)
+        stream.update(batch.images, labels=batch.labels, is_last=batch.is_last)
         seconds += time.perf_counter() - start
         count += len(batch.images)
         passes.repeat(PASSES_BETWEEN)
     peak = memory.peak()
     passes.repeat(PASSES)
-    result = run.result()
+    result = stream.result()
     queries, gradients = int(result.queries.sum()), int(result.gradients.sum())
     iterations = int(result.cost.sum() + result.success.sum())
-    return Measurement(
+    return AttackTiming(
         images=count, batch_size=batch_size, iterations=iterations, queries=queries,
         gradients=gradients, seconds=seconds, limit_seconds=passes.seconds(queries, gradients),
         counting_seconds=passes.seconds(iterations, iterations), peak_megabytes=peak,
@@ -109,12 +110,12 @@ def measure(
 
 
 class ExportTimes(NamedTuple):
-    """An exported detector with one attack, asked about all images at once.
+    """An exported detector with one attack, on all images at once.
 
     Attributes:
-      seconds: wall time, tracing left out.
+      seconds: wall time, without tracing.
       limit_seconds: what the passes that were made take in full batches.
-      same: share of the images with the cost that the library counts.
+      same: the share of the images with the cost that the attack counts in Python.
     """
 
     seconds: float
@@ -125,8 +126,7 @@ class ExportTimes(NamedTuple):
 def time_export(classifier: Classifier, attack: Attack, images: Images) -> ExportTimes:
     """Times `serving_default` of an exported detector, reloaded, on images f32[N,H,W,C]."""
     counted = attack.run(classifier, images)
-    a2d = A2D(classifier, [attack], ZScore())
-    a2d.detector.fit(counted.cost)
+    a2d = A2D(classifier, attack, "zscore").fit(images[:SATURATED])
     passes = _Limit(classifier, attack, images[:SATURATED], SATURATED)
     with tempfile.TemporaryDirectory() as folder:
         a2d.export(f"{folder}/served")
@@ -143,12 +143,12 @@ def time_export(classifier: Classifier, attack: Attack, images: Images) -> Expor
 
 
 class VerdictTimes(NamedTuple):
-    """Seconds per verdict on single images, an entry each, in one run.
+    """Seconds for the verdict on each image by itself, in one run.
 
     Attributes:
       bounded: by `A2D.is_adversarial`.
       full: by `A2D.predict`.
-      same: share of the images on which both say the same.
+      same: the share of the images with the same verdict from both.
     """
 
     bounded: list[float]
@@ -168,6 +168,12 @@ def time_verdicts(bounded: A2D, full: A2D, images: Images) -> VerdictTimes:
         full_times.append(time.perf_counter() - middle)
         bounded_times.append(middle - start)
     return VerdictTimes(bounded_times, full_times, float(np.mean(same)))
+
+
+def _batches(
+    classifier: Classifier, attack: Attack, images: ImageSource, batch_size: int
+) -> Iterator[Batch]:
+    return classifier.batches(images, batch_size, **needs([attack]))
 
 
 class _Limit:
@@ -228,15 +234,20 @@ class _PeakMemory:
 
     def __init__(self) -> None:
         self._gpu = bool(tf.config.list_logical_devices("GPU"))
+        self._known = True
         if self._gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")
-        elif self.RESET.exists():
-            self.RESET.write_text("5")
+            return
+        try:
+            self.RESET.write_text("5", encoding="ascii")
+        except OSError:  # not Linux, or a container that forbids it
+            self._known = False
 
     def peak(self) -> int | None:
         if self._gpu:
             return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) // 2**20
-        if not self.RESET.exists():
+        if not self._known:
             return None
-        line = next(x for x in self.STATUS.read_text().splitlines() if x.startswith("VmHWM"))
+        lines = self.STATUS.read_text(encoding="ascii").splitlines()
+        line = next(one for one in lines if one.startswith("VmHWM"))
         return int(line.split()[1]) // 2**10

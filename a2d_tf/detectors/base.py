@@ -1,173 +1,283 @@
-"""What every cost detector is. Cost detectors see costs, never images or attacks."""
+"""What every detector is: how it is fitted, how it scores, and when it flags an image."""
 
 import abc
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, overload
 
 import numpy as np
+import scipy.sparse
+import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 
-from a2d_tf import files
-from a2d_tf.calibration import threshold_at
+from a2d_tf.detectors.calibration import threshold_at
 from a2d_tf.errors import InvalidInputError, NotFittedError
+from a2d_tf.storage import files
 
-# Below this, what a detector learns is an anecdote.
-MIN_INPUTS = 10
-Costs = NDArray[np.float64]
-Self = TypeVar("Self", bound="CostDetector")
+MIN_INPUTS = 10  # a fit on fewer inputs says little
+Columns = NDArray[np.float64]
+Self = TypeVar("Self", bound="Detector")
 
 
 class Calibration(NamedTuple):
-    """The false-positive rate that a threshold was set for, and by how many benign inputs."""
+    """The false-positive rate that a threshold was set for, and the number of benign images."""
 
     fpr: float
     images: int
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """As part of what a detector learned."""
-        return {"calibration": np.array(self, np.float64)}
 
+@dataclasses.dataclass(kw_only=True, eq=False)
+class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
+    """Tells adversarial from benign inputs by columns of numbers, a row for each input.
 
-@dataclass(kw_only=True)
-class CostDetector(abc.ABC):
-    """Tells adversarial from benign inputs by their attack costs.
+    A column is lower for adversarial inputs than for benign ones, as the cost of an attack is,
+    unless the detector learns from both kinds. `fit`, `score`, `calibrate` and `predict` are
+    separate steps. Columns are an array [N, D]; [N] counts as a single column.
 
-    `fit`, `score`, `calibrate` and `predict` are separate steps. Costs are an array [N, A],
-    a row per input and a column per attack; [N] counts as a single column.
+    A detector is an estimator of scikit-learn. Its settings cannot be changed but by `set_params`,
+    which forgets the fit. What it learned is in attributes that end in an underscore:
+
+    Attributes:
+      threshold_: the score above which an input is flagged as adversarial.
+      calibration_: what the threshold was set for; None for the default threshold.
+      n_features_in_: D of the fit.
+      classes_: [False, True], the verdicts.
     """
 
     name: ClassVar[str]
     learns_from_adversarial: ClassVar[bool] = True
-    # Whether a higher cost of any attack never raises the score, whatever was learned.
-    falls_with_cost: ClassVar[bool] = False
+    # Whether a higher value of any column never raises the score, whatever was learned.
+    is_monotone: ClassVar[bool] = False
+    # Whether the scores depend on the fit; if not, the fit sets the threshold only.
+    scores_depend_on_fit: ClassVar[bool] = True
+    rows_at_once: ClassVar[int] = 4096  # bounds the memory of `score`
 
-    def __post_init__(self) -> None:
-        self._fitted: dict[str, NDArray[Any]] = {}
-        self.threshold = self.default_threshold
+    if TYPE_CHECKING:  # what a fit learns is set by name
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
     @abc.abstractmethod
     def default_threshold(self) -> float:
-        """The score above which `fit` lets `predict` call an input adversarial.
-
-        The paper's where it names one; `calibrate` replaces it.
-        """
+        """The threshold after `fit`: the paper's where it names one. `calibrate` replaces it."""
 
     @abc.abstractmethod
     def check_counts(self, benign: int, adversarial: int) -> None:
         """Raises InvalidInputError if so many inputs of either kind are too few for a fit."""
 
     @abc.abstractmethod
-    def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        """What the detector learns from checked costs [N, A], as named arrays."""
+    def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
+        """What the detector learns from checked columns [N, D], as named arrays.
+
+        They become attributes with an underscore at the end. `threshold` and `calibration` replace
+        the default threshold.
+        """
 
     @abc.abstractmethod
-    def _score(self, costs: Costs) -> Costs:
-        """Scores [N] of checked costs [N, A]."""
+    def _score(self, columns: tf.Tensor) -> tf.Tensor:
+        """Scores f64[n] of checked columns f64[n, D], by TensorFlow operations."""
 
-    def fit(self: Self, costs: ArrayLike, is_adversarial: ArrayLike | None = None) -> Self:
-        """Learns from the costs of inputs of known kind; forgets an earlier calibration.
+    def fit(self: Self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learns from the columns of inputs; forgets an earlier fit and calibration.
 
         Args:
-          costs: [N, A].
-          is_adversarial: bool[N]; None if all are benign.
+          X: columns [N, D].
+          y: bool[N], which inputs are adversarial; None if all are benign.
 
         Raises:
-          InvalidInputError: costs or labels of the wrong shape or kind, or too few of them.
+          InvalidInputError: columns or labels of the wrong shape or type, or too few of them.
         """
-        table = _table(costs)
-        if is_adversarial is None:
-            is_adversarial = np.zeros(len(table), np.bool_)
-        kinds = np.asarray(is_adversarial, np.bool_)
-        if kinds.shape != (len(table),):
-            raise InvalidInputError(
-                f"expected is_adversarial of shape [{len(table)}], got {list(kinds.shape)}"
-            )
-        self.check_counts(int((~kinds).sum()), int(kinds.sum()))
-        order = np.lexsort((kinds, *table.T))  # so that the order given changes nothing
-        learned = self._fit(table[order], kinds[order])
-        self._fitted = {name: np.asarray(value) for name, value in learned.items()}
-        self._fitted["columns"] = np.asarray(table.shape[1])
-        self.threshold = self.default_threshold
+        columns = _checked_columns(X)
+        is_adversarial = _checked_labels(y, len(columns))
+        self.check_counts(int((~is_adversarial).sum()), int(is_adversarial.sum()))
+        order = np.lexsort((is_adversarial, *columns.T))  # the order of the inputs changes nothing
+        learned = self._fit(columns[order], is_adversarial[order])
+        self._forget()
+        self.threshold_ = float(learned.pop("threshold", self.default_threshold))
+        self.calibration_: Calibration | None = learned.pop("calibration", None)
+        self.n_features_in_ = columns.shape[1]
+        self.classes_ = np.array([False, True])
+        for name, value in learned.items():
+            setattr(self, f"{name}_", np.asarray(value))
         return self
 
-    def score(self, costs: ArrayLike) -> NDArray[np.float32]:
-        """Scores f32[N] of costs [N, A]; higher = more adversarial.
+    @overload
+    def score(self, X: ArrayLike) -> NDArray[np.float32]: ...
+
+    @overload
+    def score(self, X: ArrayLike, y: ArrayLike) -> float: ...
+
+    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> NDArray[np.float32] | float:
+        """Scores f32[N] of columns [N, D]; higher means more adversarial.
+
+        With labels y bool[N], the share of right verdicts instead, as scikit-learn's tools need.
 
         Raises:
           NotFittedError: before `fit`.
-          InvalidInputError: another number of columns than fitted.
+          InvalidInputError: another number of columns than in the fit.
         """
         self.require_fit()
-        table = _table(costs)
-        if not len(table):
-            return np.zeros(0, np.float32)
-        if table.shape[1] != self._fitted["columns"]:
+        columns = _checked_columns(X)
+        if y is not None:
+            return float((self.predict(X) == _checked_labels(y, len(columns))).mean())
+        if columns.shape[1] != self.n_features_in_:
             raise InvalidInputError(
-                f"expected costs with {self._fitted['columns']} columns as in the fit, "
-                f"got {table.shape[1]}"
+                f"expected {self.n_features_in_} columns as in the fit, got {columns.shape[1]}"
             )
-        return self._score(table).astype(np.float32)
+        starts = range(0, len(columns), self.rows_at_once)
+        parts = [self.graph_score(columns[start:start + self.rows_at_once]) for start in starts]
+        return np.concatenate([np.zeros(0, np.float32), *(part.numpy() for part in parts)])
 
-    def calibrate(self: Self, benign_costs: ArrayLike, fpr: float) -> Self:
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
+        """The scores of `score`, under the name that scikit-learn's tools ask for."""
+        return self.score(X)
+
+    def calibrate(self: Self, X: ArrayLike, fpr: float) -> Self:
         """Sets the threshold to a wanted false-positive rate; see `calibration.threshold_at`.
 
         Args:
-          benign_costs: [N, A] of benign inputs that took no part in the fit.
+          X: columns [N, D] of benign inputs that took no part in the fit.
           fpr: the wanted rate, in (0, 1).
 
         Raises:
           NotFittedError: before `fit`.
           InvalidInputError: too few benign inputs for that rate.
         """
-        scores = self.score(benign_costs)
-        self.threshold = threshold_at(scores, fpr)
-        self._fitted |= Calibration(fpr, len(scores)).arrays()
+        scores = self.score(X)
+        self.threshold_ = threshold_at(scores, fpr)
+        self.calibration_ = Calibration(float(fpr), len(scores))
         return self
 
-    def predict(self, costs: ArrayLike) -> NDArray[np.bool_]:
-        """Verdicts bool[N], True = adversarial, of costs [N, A].
+    def predict(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Verdicts bool[N] of columns [N, D]; True means adversarial.
 
         Raises:
           NotFittedError: before `fit`.
         """
-        return self.score(costs) > np.float32(self.threshold)
+        return self.score(X) > np.float32(self.threshold_)
 
-    def save(self, path: Path) -> None:
-        """Writes settings, what was learned and the threshold to an .npz file."""
+    def graph_score(self, columns: tf.Tensor) -> tf.Tensor:
+        """Scores f32[n] of checked columns f64[n, D], in a graph too."""
+        return tf.cast(self._score(tf.convert_to_tensor(columns, tf.float64)), tf.float32)
+
+    def graph_predict(self, columns: tf.Tensor) -> tf.Tensor:
+        """Verdicts bool[n] of checked columns f64[n, D], in a graph too."""
+        return self.graph_score(columns) > np.float32(self.threshold_)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the settings, what was learned and the threshold to an .npz file."""
+        files.save_npz(path, **self.to_arrays())
+
+    def to_arrays(self) -> dict[str, Any]:
+        """What `save` writes, as named arrays; `from_arrays` rebuilds the detector from them.
+
+        Raises:
+          NotFittedError: before `fit`.
+        """
         self.require_fit()
-        settings = {f"setting_{f.name}": getattr(self, f.name) for f in fields(self)}
-        learned = {f"fitted_{name}": value for name, value in self._fitted.items()}
-        files.save_npz(
-            path, detector=self.name, threshold=self.threshold, **settings, **learned
-        )
+        learned = self.learned | {"columns": np.asarray(self.n_features_in_)}
+        if self.calibration_:
+            learned["calibration"] = np.array(self.calibration_, np.float64)
+        return {
+            "detector": np.array(self.name), "threshold": np.array(self.threshold_),
+            **{f"setting_{name}": np.array(value) for name, value in self.get_params().items()},
+            **{f"fitted_{name}": value for name, value in learned.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls: type[Self], arrays: dict[str, NDArray[Any]]) -> Self:
+        """The detector that `to_arrays` described.
+
+        Raises:
+          KeyError, ValueError: an array is missing or of the wrong type.
+        """
+        # A setting that an earlier version did not have takes its default value.
+        settings = {
+            field.name: arrays[f"setting_{field.name}"].item()
+            for field in dataclasses.fields(cls) if f"setting_{field.name}" in arrays
+        }
+        detector = cls(**settings)
+        learned = {
+            name.removeprefix("fitted_"): value
+            for name, value in arrays.items() if name.startswith("fitted_")
+        }
+        calibration = learned.pop("calibration", None)
+        detector.threshold_ = float(arrays["threshold"])
+        detector.calibration_ = None
+        if calibration is not None:
+            detector.calibration_ = Calibration(float(calibration[0]), int(calibration[1]))
+        detector.n_features_in_ = int(learned.pop("columns"))
+        detector.classes_ = np.array([False, True])
+        learned.pop("threshold", None)  # of a Conformal before version 0.6
+        for name, value in learned.items():
+            setattr(detector, f"{name}_", value)
+        return detector
 
     @property
-    def learned(self) -> Mapping[str, NDArray[Any]]:
-        """What the fit found, as named arrays.
+    def learned(self) -> dict[str, NDArray[Any]]:
+        """The arrays that the fit found, by name."""
+        known = ("threshold_", "calibration_", "n_features_in_", "classes_")
+        return {
+            name.removesuffix("_"): value for name, value in vars(self).items()
+            if name.endswith("_") and name not in known
+        }
 
-        Raises:
-          NotFittedError: before `fit`.
-        """
-        self.require_fit()
-        return self._fitted
+    @property
+    def threshold(self) -> float:
+        """The score above which an input is flagged; the default one before `fit`."""
+        return getattr(self, "threshold_", self.default_threshold)
 
     @property
     def calibration(self) -> Calibration | None:
-        """What the threshold was set for; None for one that the fit set by default."""
-        if "calibration" not in self._fitted:
-            return None
-        fpr, images = self._fitted["calibration"]
-        return Calibration(float(fpr), int(images))
+        """What the threshold was set for; None for the default threshold."""
+        return getattr(self, "calibration_", None)
 
     def require_fit(self) -> None:
         """Raises NotFittedError before `fit`."""
-        if not self._fitted:
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError(
                 f"expected a fitted {type(self).__name__}, got one that is not; call fit first"
             )
+
+    def set_params(self: Self, **params: Any) -> Self:
+        """Changes settings, and forgets the fit.
+
+        Raises:
+          InvalidInputError: there is no such setting, or its value is wrong.
+        """
+        known = self.get_params()
+        if unknown := [name for name in params if name not in known]:
+            raise InvalidInputError(
+                f"expected settings out of {', '.join(known) or 'none'} for "
+                f"{type(self).__name__}, got {', '.join(unknown)}"
+            )
+        if params:
+            changed = type(self)(**(known | params))
+            self.__dict__ = dict(vars(changed))
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        settings = (field.name for field in dataclasses.fields(self) if field.init)
+        if name in vars(self) and name in settings:
+            raise dataclasses.FrozenInstanceError(
+                f"expected {type(self).__name__}'s {name} to stay as it is, got {value!r}; make "
+                "another detector, or call set_params, which forgets the fit"
+            )
+        super().__setattr__(name, value)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "threshold_" in vars(self)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.target_tags.required = self.learns_from_adversarial
+        return tags
+
+    def _forget(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
 
 
 def require_both(benign: int, adversarial: int, what: str) -> None:
@@ -179,34 +289,71 @@ def require_both(benign: int, adversarial: int, what: str) -> None:
         )
 
 
-def load_detector(path: Path, registry: dict[str, type[CostDetector]]) -> CostDetector:
-    """The cost detector that `save` wrote, out of a registry of known ones.
+def load_detector(path: Path, registry: dict[str, type[Detector]]) -> Detector:
+    """The detector that `Detector.save` wrote, out of a registry of known ones.
 
     Raises:
-      InvalidInputError: the file is none of a cost detector.
+      InvalidInputError: the file does not hold a detector.
     """
     stored = files.load_npz(path)
     try:
-        kind = registry[str(stored["detector"])]
-        detector = kind(**{f.name: stored[f"setting_{f.name}"].item() for f in fields(kind)})
-        detector.threshold = float(stored["threshold"])
-    except (KeyError, ValueError) as error:
+        return registry[str(stored["detector"])].from_arrays(stored)
+    except (KeyError, ValueError, IndexError) as error:
         raise InvalidInputError(
-            f"expected a saved cost detector at {path}, got something else; fit it again"
+            f"expected a saved detector at {path}, got something else; fit it again"
         ) from error
-    detector._fitted = {
-        name.removeprefix("fitted_"): value
-        for name, value in stored.items() if name.startswith("fitted_")
-    }
-    return detector
 
 
-def _table(costs: ArrayLike) -> Costs:
-    table = np.asarray(costs, np.float64)
-    if table.ndim == 1:
-        table = table[:, None]
-    if table.ndim != 2 or table.shape[1] == 0:
-        raise InvalidInputError(f"expected costs of shape [N, A], got {list(table.shape)}")
-    if not np.isfinite(table).all() or (table < 0).any():
-        raise InvalidInputError("expected finite costs >= 0, got negative, infinite or NaN ones")
-    return table
+def is_cost_like(columns: Columns) -> NDArray[np.bool_]:
+    """Which columns bool[D] of a fit are never negative, as costs are.
+
+    Logarithms and powers suit these; other columns are taken as they are.
+    """
+    return np.asarray((columns >= 0).all(axis=0))
+
+
+def squared_distances(columns: tf.Tensor, known: NDArray[np.float64]) -> tf.Tensor:
+    """Squared distances f64[n,M] between columns f64[n,D] and known ones f64[M,D]."""
+    # Column by column: |a|^2 + |b|^2 - 2ab would lose the small ones among large.
+    return tf.add_n([
+        tf.math.squared_difference(column[:, None], its)
+        for column, its in zip(tf.unstack(columns, axis=1), known.T, strict=True)
+    ])
+
+
+def _checked_columns(X: ArrayLike) -> Columns:
+    if scipy.sparse.issparse(X):
+        raise InvalidInputError("expected a dense array of columns, got a sparse one; densify it")
+    given = np.asarray(X)
+    if given.dtype.kind == "c":
+        raise InvalidInputError(
+            "expected columns of real numbers, got complex ones. Complex data not supported"
+        )
+    try:
+        columns = given.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"expected columns of real numbers, got {given.dtype} ({error})"
+        ) from error
+    if columns.ndim == 1:
+        columns = columns[:, None]
+    if columns.ndim != 2 or columns.shape[1] == 0:
+        raise InvalidInputError(f"expected columns of shape [N, D], got {list(columns.shape)}")
+    if not np.isfinite(columns).all():
+        raise InvalidInputError("expected finite columns, got infinite or NaN ones")
+    return columns
+
+
+def _checked_labels(y: ArrayLike | None, count: int) -> NDArray[np.bool_]:
+    if y is None:
+        return np.zeros(count, np.bool_)
+    labels = np.asarray(y)
+    if labels.shape != (count,):
+        raise InvalidInputError(
+            f"expected is_adversarial of shape [{count}], got {list(labels.shape)}"
+        )
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        raise InvalidInputError(
+            f"expected is_adversarial as booleans or 0 and 1, got {labels.dtype} of other values"
+        )
+    return labels.astype(np.bool_)

@@ -1,27 +1,32 @@
-"""The conformal detector: benign costs only, and a false-positive rate that holds."""
+"""The conformal detector: benign images only, and a false-positive rate that holds."""
 
 import zlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from a2d_tf.calibration import check_count, threshold_at
-from a2d_tf.detectors.base import Calibration, CostDetector, Costs
+from a2d_tf import checks
+from a2d_tf.detectors.base import Calibration, Columns, Detector
+from a2d_tf.detectors.calibration import check_count, threshold_at
 from a2d_tf.errors import InvalidInputError
 
+NO_COST = -1.0  # below every cost, with p-value 0
+MIN_P_VALUE = 1e-12  # of a column that has no least value
 
-@dataclass(kw_only=True)
-class Conformal(CostDetector):
-    """Conformal p-values of each attack's cost, combined over the attacks.
 
-    An attack's p-value is the share of benign costs that are as low as the input's, itself
-    counted among them (Vovk 2005, section 2.2). Their logarithms add up to the score (Fisher
-    1932). Fisher's distribution of that sum would hold for independent attacks only; its
-    threshold is therefore the split-conformal one, out of benign inputs that gave no p-values.
-    No distribution is assumed: the false-positive rate on fresh benign inputs is at most `fpr`
-    on average, whatever the number of benign inputs in the fit.
+@dataclass(kw_only=True, eq=False)
+class Conformal(Detector):
+    """Conformal p-values of the columns, combined.
+
+    The p-value of a column is the share of benign values that are as low as the input's, the input
+    itself among them (Vovk 2005, section 2.2). The negative sum of their logarithms is the score
+    (Fisher 1932). Fisher's distribution of this sum would hold for independent columns only, so
+    that the threshold is the split-conformal one, from benign images that gave no p-values. No
+    distribution is assumed: the false-positive rate on fresh benign images is at most `fpr` on
+    average, whatever the number of benign images in the fit.
 
     Attributes:
       fpr: the false-positive rate that `fit` sets; `calibrate` sets another.
@@ -29,12 +34,15 @@ class Conformal(CostDetector):
 
     name: ClassVar[str] = "conformal"
     learns_from_adversarial: ClassVar[bool] = False
-    falls_with_cost: ClassVar[bool] = True
+    is_monotone: ClassVar[bool] = True
     fpr: float = 0.1
+
+    def __post_init__(self) -> None:
+        checks.number(self.fpr, "Conformal's fpr", maximum=1)
 
     @property
     def default_threshold(self) -> float:
-        return float(self._fitted["threshold"]) if self._fitted else np.inf
+        return np.inf
 
     def check_counts(self, benign: int, adversarial: int) -> None:
         try:
@@ -44,38 +52,51 @@ class Conformal(CostDetector):
                 f"{error} ({benign} in all, of which half set the threshold)"
             ) from error
 
-    def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        """Half of the benign inputs, drawn at random, give p-values, the others the threshold."""
-        benign = costs[~is_adversarial]
-        # The costs themselves seed the draw: it is the same for them in any order, yet no rank
-        # is always in the same half, which would bias every detector alike.
+    def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
+        """Half of the benign images, drawn at random, give p-values; the others the threshold."""
+        benign = columns[~is_adversarial]
+        # The values seed the draw. It is the same for them in any order, yet no rank is always in
+        # the same half, which would bias every detector alike.
         benign = np.random.default_rng(zlib.crc32(benign.tobytes())).permutation(benign)
         table = benign[::2]
-        scores = _combined(table, benign[1::2]).astype(np.float32)
+        scores = _combined(table, tf.constant(benign[1::2])).numpy().astype(np.float32)
         return {
             "benign": table,
             "threshold": threshold_at(scores, self.fpr),
-            **Calibration(self.fpr, len(scores)).arrays(),
+            "calibration": Calibration(self.fpr, len(scores)),
         }
 
-    def _score(self, costs: Costs) -> Costs:
-        return _combined(self._fitted["benign"], costs)
+    def _score(self, columns: tf.Tensor) -> tf.Tensor:
+        return _combined(self.benign_, columns)
 
 
-def _combined(table: Costs, costs: Costs) -> Costs:
-    """Minus the sum of the logarithms of the p-values [N] of costs [N, A]."""
-    p_values = [_p_value(*columns) for columns in zip(table.T, costs.T, strict=True)]
-    scores: Costs = -np.log(p_values).sum(axis=0)
-    return scores
+def _combined(benign: Columns, columns: tf.Tensor) -> tf.Tensor:
+    """The negative sum of the logarithms of the p-values, f64[n], of columns f64[n,D]."""
+    p_values = [
+        _interpolate(column, *_p_value_steps(its))
+        for column, its in zip(tf.unstack(columns, axis=1), benign.T, strict=True)
+    ]
+    return -tf.reduce_sum(tf.math.log(tf.stack(p_values)), axis=0)
 
 
-def _p_value(benign: Costs, costs: Costs) -> Costs:
-    p_values: Costs = np.interp(costs, *steps_of(benign))
-    return p_values
+def _p_value_steps(benign: Columns) -> tuple[Columns, Columns]:
+    """Values and their p-values, between which `_interpolate` draws straight lines.
 
-
-def steps_of(benign: Costs) -> tuple[Costs, Costs]:
-    """Costs and their p-values, to be interpolated: even those below all benign costs differ."""
+    So values that are lower than all benign ones differ too.
+    """
     values, counts = np.unique(benign, return_counts=True)
     as_low = (1 + np.cumsum(counts)) / (1 + len(benign))
-    return np.array([-1, *values]), np.array([0, *as_low])
+    if values[0] >= 0:
+        return np.array([NO_COST, *values]), np.array([0, *as_low])
+    least = values[0] - (np.ptp(values) or 1.0)
+    return np.array([least, *values]), np.array([MIN_P_VALUE, *as_low])
+
+
+def _interpolate(values: tf.Tensor, places: Columns, heights: Columns) -> tf.Tensor:
+    """Heights at increasing places, with straight lines between and constant outside."""
+    right = tf.searchsorted(tf.constant(places), values, side="right")
+    left = tf.clip_by_value(right - 1, 0, len(places) - 2)
+    low, high = tf.gather(places, left), tf.gather(places, left + 1)
+    start, end = tf.gather(heights, left), tf.gather(heights, left + 1)
+    between = (end - start) / (high - low) * (values - low) + start
+    return tf.where(values >= places[-1], heights[-1], tf.maximum(between, heights[0]))

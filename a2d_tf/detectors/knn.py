@@ -1,37 +1,34 @@
-"""The K-NN detector: benign and adversarial costs (paper, section 4.1)."""
+"""The K-NN detector: benign and adversarial images (paper, section 4.1)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
-from a2d_tf.detectors.base import CostDetector, Costs, require_both
-from a2d_tf.errors import InvalidInputError
-
-ROWS_AT_ONCE = 256  # bounds the table of distances
+from a2d_tf import checks
+from a2d_tf.detectors.base import Columns, Detector, require_both, squared_distances
 
 
-@dataclass(kw_only=True)
-class KNN(CostDetector):
-    """The share of adversarial inputs among the K nearest in costs.
+@dataclass(kw_only=True, eq=False)
+class KNN(Detector):
+    """The share of adversarial inputs among the K nearest ones.
 
-    Costs are whole numbers, so that many neighbours are equally far: the places that are left
-    for those at the K-th distance are shared among them evenly, which makes the score
-    independent of the order of the fit.
+    Costs are integers, so that many neighbours are at the same distance. The places that are left
+    for neighbours at the K-th distance are shared evenly among them, so that the score does not
+    depend on the order of the fit.
 
     Attributes:
-      k: neighbours that count; all there are if fewer.
+      k: the number of neighbours; all inputs of the fit if they are fewer.
     """
 
     name: ClassVar[str] = "knn"
+    rows_at_once: ClassVar[int] = 256
     k: int = 100
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InvalidInputError(f"expected at least one neighbour, got k = {self.k}")
-        super().__post_init__()
+        checks.integer(self.k, "KNN's k")
 
     @property
     def default_threshold(self) -> float:
@@ -40,20 +37,15 @@ class KNN(CostDetector):
     def check_counts(self, benign: int, adversarial: int) -> None:
         require_both(benign, adversarial, "a K-NN")
 
-    def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        return {"costs": costs, "is_adversarial": is_adversarial}
+    def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
+        return {"costs": columns, "is_adversarial": is_adversarial}
 
-    def _score(self, costs: Costs) -> Costs:
-        blocks = range(0, len(costs), ROWS_AT_ONCE)
-        shares = [self._share(costs[start:start + ROWS_AT_ONCE]) for start in blocks]
-        return np.concatenate(shares) if shares else np.zeros(0)
-
-    def _share(self, costs: Costs) -> Costs:
-        distances: Costs = cdist(costs, self._fitted["costs"], "sqeuclidean")
-        kinds = self._fitted["is_adversarial"].astype(np.float64)
-        k = min(self.k, len(kinds))
-        farthest = np.partition(distances, k - 1, axis=1)[:, k - 1:k]
-        nearer, tied = distances < farthest, distances == farthest
-        places = (k - nearer.sum(axis=1)) / tied.sum(axis=1)
-        adversarial: Costs = nearer @ kinds + places * (tied @ kinds)
-        return adversarial / k
+    def _score(self, columns: tf.Tensor) -> tf.Tensor:
+        k = min(self.k, len(self.costs_))
+        distances = squared_distances(columns, self.costs_)
+        farthest = tf.sort(distances, axis=1)[:, k - 1:k]
+        nearer = tf.cast(distances < farthest, tf.float64)
+        tied = tf.cast(distances == farthest, tf.float64)
+        places = (k - tf.reduce_sum(nearer, axis=1)) / tf.reduce_sum(tied, axis=1)
+        adversarial = tf.constant(self.is_adversarial_[:, None], tf.float64)
+        return ((nearer @ adversarial)[:, 0] + places * (tied @ adversarial)[:, 0]) / k

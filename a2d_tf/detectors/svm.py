@@ -1,21 +1,21 @@
-"""A support vector machine on costs (paper, section C)."""
+"""A support vector machine: benign and adversarial images (paper, section C)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 
-from a2d_tf.detectors.base import CostDetector, Costs, require_both
+from a2d_tf.detectors.base import Columns, Detector, require_both, squared_distances
 
 
-@dataclass(kw_only=True)
-class SVM(CostDetector):
+@dataclass(kw_only=True, eq=False)
+class SVM(Detector):
     """scikit-learn's `SVC` with its default settings, as in the paper.
 
-    The score is its decision function, from the support vectors that the fit keeps.
+    The score is its decision function, computed from the support vectors of the fit.
     """
 
     name: ClassVar[str] = "svm"
@@ -27,10 +27,10 @@ class SVM(CostDetector):
     def check_counts(self, benign: int, adversarial: int) -> None:
         require_both(benign, adversarial, "an SVM")
 
-    def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        spread = costs.var()
-        gamma = 1 / (costs.shape[1] * spread) if spread > 0 else 1.0  # SVC's gamma="scale"
-        machine = SVC(gamma=gamma).fit(costs, is_adversarial)
+    def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
+        spread = columns.var()
+        gamma = 1 / (columns.shape[1] * spread) if spread > 0 else 1.0  # SVC's gamma="scale"
+        machine = SVC(gamma=gamma).fit(columns, is_adversarial)
         return {
             "support": machine.support_vectors_,
             "weights": machine.dual_coef_[0],
@@ -38,9 +38,6 @@ class SVM(CostDetector):
             "gamma": gamma,
         }
 
-    def _score(self, costs: Costs) -> Costs:
-        learned = self._fitted
-        distances = cdist(costs, learned["support"], "sqeuclidean")
-        near = np.exp(-learned["gamma"] * distances)
-        decision: Costs = near @ learned["weights"] + learned["bias"]
-        return decision
+    def _score(self, columns: tf.Tensor) -> tf.Tensor:
+        near = tf.exp(-self.gamma_ * squared_distances(columns, self.support_))
+        return (near @ self.weights_[:, None])[:, 0] + self.bias_

@@ -1,31 +1,36 @@
-"""A decision tree and a random forest on costs (paper, section C)."""
+"""A decision tree and a random forest: benign and adversarial images (paper, section C)."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from a2d_tf.detectors.base import CostDetector, Costs, require_both
+from a2d_tf import checks
+from a2d_tf.detectors.base import Columns, Detector, require_both
 
 LEAF = -1
 
 
-@dataclass(kw_only=True)
-class _Trees(CostDetector):
-    """Trees as scikit-learn grows them, kept as tables of nodes.
+@dataclass(kw_only=True, eq=False)
+class _Trees(Detector):
+    """Trees as scikit-learn grows them, stored as tables of nodes.
 
-    The score is the mean share of adversarial inputs in the leaves that the costs fall into.
+    The score is the mean share of adversarial inputs in the leaves that an input falls into.
 
     Attributes:
-      seed: of the growth.
+      seed: seed of the growth.
     """
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks.integer(self.seed, "a seed", minimum=0, maximum=2**32 - 1)
 
     @property
     def default_threshold(self) -> float:
@@ -35,72 +40,71 @@ class _Trees(CostDetector):
         require_both(benign, adversarial, f"a {self.name}")
 
     @abc.abstractmethod
-    def _grown(
-        self, costs: Costs, is_adversarial: NDArray[np.bool_]
+    def _grow(
+        self, columns: Columns, is_adversarial: NDArray[np.bool_]
     ) -> Sequence[DecisionTreeClassifier]:
         """The trees."""
 
-    def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        trees = [tree.tree_ for tree in self._grown(costs, is_adversarial)]
+    def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
+        trees = [tree.tree_ for tree in self._grow(columns, is_adversarial)]
         roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
         return {
             "roots": roots,
             "column": np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
             "split": np.concatenate([tree.threshold for tree in trees]),
-            "left": _below(roots, [tree.children_left for tree in trees]),
-            "right": _below(roots, [tree.children_right for tree in trees]),
+            "left": _numbered(roots, [tree.children_left for tree in trees]),
+            "right": _numbered(roots, [tree.children_right for tree in trees]),
             "share": np.concatenate([tree.value[:, 0, 1] for tree in trees]),
         }
 
-    def _score(self, costs: Costs) -> Costs:
-        learned = self._fitted
-        node = np.tile(learned["roots"], (len(costs), 1))
-        rows = np.arange(len(costs))[:, None]
+    def _score(self, columns: tf.Tensor) -> tf.Tensor:
         # scikit-learn splits in single precision.
-        values = costs.astype(np.float32)
-        while (inner := learned["left"][node] != LEAF).any():
-            goes_left = values[rows, learned["column"][node]] <= learned["split"][node]
-            below = np.where(goes_left, learned["left"][node], learned["right"][node])
-            node = np.where(inner, below, node)
-        shares: Costs = learned["share"][node].mean(axis=1)
-        return shares
+        values = tf.cast(tf.cast(columns, tf.float32), tf.float64)
+        node = tf.tile(tf.constant(self.roots_)[None], [tf.shape(columns)[0], 1])
+        for _ in range(_depth(self.roots_, self.left_, self.right_)):
+            value = tf.gather(values, tf.gather(self.column_, node), batch_dims=1)
+            left = tf.gather(self.left_, node)
+            goes_left = value <= tf.gather(self.split_, node)
+            child = tf.where(goes_left, left, tf.gather(self.right_, node))
+            node = tf.where(left == LEAF, node, child)
+        return tf.reduce_mean(tf.gather(self.share_, node), axis=1)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Tree(_Trees):
     """scikit-learn's `DecisionTreeClassifier` with its default settings, as in the paper.
 
     Attributes:
-      seed: of the growth.
+      seed: seed of the growth.
     """
 
     name: ClassVar[str] = "tree"
 
-    def _grown(
-        self, costs: Costs, is_adversarial: NDArray[np.bool_]
+    def _grow(
+        self, columns: Columns, is_adversarial: NDArray[np.bool_]
     ) -> Sequence[DecisionTreeClassifier]:
-        return [DecisionTreeClassifier(random_state=self.seed).fit(costs, is_adversarial)]
+        return [DecisionTreeClassifier(random_state=self.seed).fit(columns, is_adversarial)]
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Forest(_Trees):
     """scikit-learn's `RandomForestClassifier` with its default settings, as in the paper.
 
     Attributes:
-      seed: of the growth.
+      seed: seed of the growth.
     """
 
     name: ClassVar[str] = "forest"
 
-    def _grown(
-        self, costs: Costs, is_adversarial: NDArray[np.bool_]
+    def _grow(
+        self, columns: Columns, is_adversarial: NDArray[np.bool_]
     ) -> Sequence[DecisionTreeClassifier]:
-        forest = RandomForestClassifier(random_state=self.seed).fit(costs, is_adversarial)
+        forest = RandomForestClassifier(random_state=self.seed).fit(columns, is_adversarial)
         grown: Sequence[DecisionTreeClassifier] = forest.estimators_
         return grown
 
 
-def _below(roots: NDArray[np.intp], children: list[NDArray[np.intp]]) -> NDArray[np.intp]:
+def _numbered(roots: NDArray[np.intp], children: list[NDArray[np.intp]]) -> NDArray[np.intp]:
     """The children of every node, numbered through all trees."""
     return np.concatenate([
         np.where(child == LEAF, LEAF, child + root)
@@ -108,10 +112,12 @@ def _below(roots: NDArray[np.intp], children: list[NDArray[np.intp]]) -> NDArray
     ])
 
 
-def depth(nodes: Mapping[str, NDArray[Any]]) -> int:
-    """The splits on the longest way from a root to a leaf."""
-    level, count = nodes["roots"], 0
-    while len(level := level[nodes["left"][level] != LEAF]):
-        level = np.concatenate([nodes["left"][level], nodes["right"][level]])
+def _depth(
+    level: NDArray[np.intp], left: NDArray[np.intp], right: NDArray[np.intp]
+) -> int:
+    """The number of splits on the longest way from the nodes of a level to a leaf."""
+    count = 0
+    while len(level := level[left[level] != LEAF]):
+        level = np.concatenate([left[level], right[level]])
         count += 1
     return count

@@ -1,4 +1,4 @@
-"""The Z-score detector: benign costs only (paper, section 4.2)."""
+"""The Z-score detector: benign images only, after a Box-Cox transform (paper, section 4.2)."""
 
 import functools
 from dataclasses import dataclass
@@ -8,41 +8,43 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 import scipy.stats
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from a2d_tf.detectors.base import MIN_INPUTS, CostDetector, Costs
+from a2d_tf import checks
+from a2d_tf.detectors.base import MIN_INPUTS, Columns, Detector, is_cost_like
 from a2d_tf.errors import InvalidInputError
 
-# Box-Cox needs positive numbers and costs contain 0.
+# Box-Cox needs positive numbers, and costs contain 0.
 SHIFT = 1.0
-# Where most costs are at the cap the likeliest power grows without end, and costs overflow.
+# If most costs are at the maximum, the likeliest power grows without end, and costs overflow.
 MAX_POWER = 5.0
+NO_TRANSFORM = 1.0  # the power of columns that are constant, or have negative values
 
 
-@dataclass(kw_only=True)
-class ZScore(CostDetector):
-    """How many deviations a cost lies below the benign mean, after a Box-Cox transform.
+@dataclass(kw_only=True, eq=False)
+class ZScore(Detector):
+    """How many standard deviations a column lies below its benign mean.
 
-    Each attack's costs are transformed to near normality by the power that suits the benign
-    costs best; mean and deviation are those of the transformed costs. With several attacks, an
-    input is benign if at least `votes` of them say so.
+    A power (Box-Cox) transforms each attack's costs to near normality. The power is the one that
+    suits the benign costs best; mean and standard deviation are those of the transformed costs.
+    With several columns, an input is benign if at least `votes` of them say so.
 
     Attributes:
-      h: an attack calls an input adversarial if its Z-score is below h. The published
-        -1.281552 is the normal distribution's 10 % quantile.
-      votes: attacks that must call an input benign; all of them if there are fewer.
+      h: a column calls an input adversarial if its Z-score is below h. The published value
+        -1.281552 is the 10 % quantile of the normal distribution.
+      votes: the number of columns that must call an input benign; all of them if there are fewer.
     """
 
     name: ClassVar[str] = "zscore"
     learns_from_adversarial: ClassVar[bool] = False
-    falls_with_cost: ClassVar[bool] = True
+    is_monotone: ClassVar[bool] = True
     h: float = -1.281552
     votes: int = 2
 
     def __post_init__(self) -> None:
-        if self.votes < 1:
-            raise InvalidInputError(f"expected at least one vote, got {self.votes}")
-        super().__post_init__()
+        checks.number(self.h, "ZScore's h", minimum=-np.inf)
+        checks.integer(self.votes, "ZScore's votes")
 
     @property
     def default_threshold(self) -> float:
@@ -54,29 +56,47 @@ class ZScore(CostDetector):
                 f"expected at least {MIN_INPUTS} benign images to fit a Z-score, got {benign}"
             )
 
-    def _fit(self, costs: Costs, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        benign = costs[~is_adversarial]
-        power = np.array([_box_cox_power(column) for column in benign.T])
-        transformed = scipy.special.boxcox(benign + SHIFT, power)
+    def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
+        benign = columns[~is_adversarial]
+        power = np.array([
+            _box_cox_power(column) if cost_like else NO_TRANSFORM
+            for column, cost_like in zip(benign.T, is_cost_like(columns), strict=True)
+        ])
+        transformed = np.stack([
+            _box_cox(column, one).numpy() for column, one in zip(benign.T, power, strict=True)
+        ], axis=1)
         deviation = transformed.std(axis=0)
         return {
             "power": power,
             "mean": transformed.mean(axis=0),
-            "deviation": np.where(deviation > 0, deviation, 1.0),  # all benign costs are equal
+            "deviation": np.where(deviation > 0, deviation, 1.0),  # of a constant column
         }
 
-    def _score(self, costs: Costs) -> Costs:
-        learned = self._fitted
-        transformed = scipy.special.boxcox(costs + SHIFT, learned["power"])
-        z = (transformed - learned["mean"]) / learned["deviation"]
-        # At least `votes` of them are benign if the `votes`-th largest Z-score is.
-        decisive = max(z.shape[1] - self.votes, 0)
-        return -np.sort(z, axis=1)[:, decisive]
+    def _score(self, columns: tf.Tensor) -> tf.Tensor:
+        transformed = tf.stack([
+            _box_cox(column, power)
+            for column, power in zip(tf.unstack(columns, axis=1), self.power_, strict=True)
+        ], axis=1)
+        z = (transformed - self.mean_) / self.deviation_
+        # At least `votes` columns call the input benign if the `votes`-th largest Z-score does.
+        decisive = max(len(self.power_) - self.votes, 0)
+        return -tf.sort(z, axis=1)[:, decisive]
 
 
-def _box_cox_power(costs: Costs) -> float:
+def _box_cox(column: Any, power: float) -> tf.Tensor:
+    """The Box-Cox transform f64[n] of a column, shifted so that a cost of 0 is positive."""
+    values = tf.convert_to_tensor(column, tf.float64)
+    if power == NO_TRANSFORM:
+        return values
+    logarithm = tf.math.log(tf.maximum(values + SHIFT, np.finfo(np.float64).tiny))
+    if power == 0:
+        return logarithm
+    return tf.math.expm1(float(power) * logarithm) / float(power)
+
+
+def _box_cox_power(costs: Columns) -> float:
     if np.ptp(costs) == 0:
-        return 1.0  # no power makes a constant normal
+        return NO_TRANSFORM
     search = functools.partial(
         scipy.optimize.minimize_scalar, bounds=(-MAX_POWER, MAX_POWER), method="bounded"
     )

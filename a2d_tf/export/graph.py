@@ -1,110 +1,85 @@
-"""Images to verdicts in one TensorFlow graph: classifier, attack loops and detector."""
+"""Images to verdicts in one TensorFlow graph: classifier, features and detector."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
-from a2d_tf import answers, verdicts
-from a2d_tf.attacks import Attack
-from a2d_tf.attacks.loop import Examples, rows, run_segment
-from a2d_tf.classifier import Classifier
-from a2d_tf.detectors import CostDetector
-from a2d_tf.directions import costs_in_graph
-from a2d_tf.export.scores import scorer
+from a2d_tf.attacks.runner import NO_COST
+from a2d_tf.classifiers import Classifier, output_checks
+from a2d_tf.detection.early_stopping import early_verdicts, stopping_features
+from a2d_tf.detection.state import DetectorState
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.features import AttackCost, Feature
+from a2d_tf.images.spec import Shape
 
-BATCH_SIZE = 128  # examples under attack at once; bounds the memory
-NO_COST = -1
-
-
-class Parts(Protocol):
-    """What `pipeline.A2D` consists of."""
-
-    classifier: Classifier
-    attacks: dict[str, Attack]
-    detector: CostDetector
-    directions: bool
-    order: list[str]
+CHUNK = 128  # images measured at once, where a feature names no smaller number
 
 
 class Graph:
     """The functions that an exported detector serves.
 
     Args:
-      a2d: what it consists of, fitted.
+      state: the fitted A2D.
       shape: (H, W, C) of the images.
 
     Raises:
-      InvalidInputError: a detector that no score is known for.
+      InvalidInputError: a feature cannot be part of a graph.
     """
 
-    def __init__(self, a2d: Parts, shape: tuple[int | None, ...]):
-        self._a2d = a2d
-        self._classifier = a2d.classifier
-        self._attacks = a2d.attacks
-        fingerprints = tf.TensorSpec((None, int(a2d.detector.learned["columns"])), tf.float64)
-        self._score = tf.function(
-            scorer(a2d.detector), input_signature=[fingerprints], autograph=False
-        )
-        self._threshold = np.float32(a2d.detector.threshold)
-        self._caps = [attack.max_iterations for attack in a2d.attacks.values()]
-        self._count = {
-            name: _counter(attack, a2d.classifier, shape) for name, attack in a2d.attacks.items()
+    def __init__(self, state: DetectorState, shape: Shape):
+        if foreign := [name for name, one in state.features.items() if not one.in_graph]:
+            raise InvalidInputError(
+                f"expected features that can be part of a TensorFlow graph to export, got "
+                f"{', '.join(foreign)}; implement graph_measure, or leave them out"
+            )
+        self._state = state
+        self._classifier = state.classifier
+        self._measure = {
+            name: _measured(feature, state.classifier, shape, len(state.columns[name]))
+            for name, feature in state.features.items()
         }
-        answer = a2d.classifier.answer(shape)
-        self._labels_only = answers.are_labels(answer)
-        self._classes = None if self._labels_only or not answer.shape.rank else answer.shape[1]
+        outputs = state.classifier.output_spec(shape)
+        self._labels_only = output_checks.are_labels(outputs)
+        self._classes = None if self._labels_only or not outputs.shape.rank else outputs.shape[1]
 
     def judge(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What `A2D.predict` says of images f32[N,H,W,C], N >= 0, and the class probabilities."""
-        label, answer = self._classified(images)
-        none = tf.fill(tf.shape(label), NO_COST)
-        costs = tf.stack([
-            count(images, label, none, tf.fill(tf.shape(label), cap))
-            for count, cap in zip(self._count.values(), self._caps, strict=True)
-        ], axis=1)
-        seen = tf.cast(costs, tf.float64)
-        if self._a2d.directions:
-            seen = tf.concat([seen, self._directions(images)], axis=1)
-        score = tf.cast(self._score(seen), tf.float32)
-        return {
+        """What `A2D.predict` gives for images f32[N,H,W,C], N >= 0, and class probabilities."""
+        label, probabilities = self._classified(images)
+        measured = {
+            name: measure(images, label, *_no_bounds(label))
+            for name, measure in self._measure.items()
+        }
+        columns = tf.concat(list(measured.values()), axis=1)
+        score = self._state.detector.graph_score(self._state.oriented(columns))
+        found = {
             "is_adversarial": score > self._threshold,
             "score": score,
-            "costs": costs,
             "label": tf.cast(label, tf.int64),
-        } | answer
+        } | probabilities
+        if costs := self._state.cost_names:
+            found["costs"] = tf.cast(tf.concat([measured[name] for name in costs], 1), tf.int32)
+        if len(costs) < len(measured):
+            found["columns"] = columns
+        return found
 
     def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The verdicts alone; attacks stop once these are settled (see `verdicts`)."""
-        if self._a2d.directions or not verdicts.can_settle(self._a2d.detector, self._attacks):
+        """The verdicts alone; attacks stop once a verdict is known."""
+        if not stopping_features(self._state):
             return {"is_adversarial": self.judge(images)["is_adversarial"]}
         label, _ = self._classified(images)
-        names = list(self._attacks)
-        count = tf.shape(images)[0]
-        costs = tf.zeros((count, len(names)), tf.float64)
-        settled = tf.zeros(count, tf.bool)
-        undecided = tf.range(count)
-        for place, name in enumerate(self._a2d.order):
-            column = names.index(name)
-            later = [names.index(other) for other in self._a2d.order[place + 1:]]
-            low, high = self._range(tf.gather(costs, undecided), column, later)
-            settled = tf.tensor_scatter_nd_update(
-                settled, undecided[:, None], low == self._caps[column]
-            )
-            is_open = (low < self._caps[column]) & (high > 0)
-            undecided, low, high = (
-                tf.boolean_mask(values, is_open) for values in (undecided, low, high)
-            )
-            found = self._count[name](
-                tf.gather(images, undecided), tf.gather(label, undecided), low, high
-            )
-            places = tf.stack([undecided, tf.fill(tf.shape(undecided), column)], axis=1)
-            costs = tf.tensor_scatter_nd_update(costs, places, tf.cast(found, tf.float64))
-        last = self._flags(tf.gather(costs, undecided))
-        return {
-            "is_adversarial": tf.tensor_scatter_nd_update(settled, undecided[:, None], last)
-        }
+
+        def measure(
+            name: str, images: tf.Tensor, labels: tf.Tensor,
+            min_cost: tf.Tensor | None, max_cost: tf.Tensor | None,
+        ) -> tf.Tensor:
+            bounds = _no_bounds(labels) if min_cost is None else (min_cost, max_cost)
+            return self._measure[name](images, labels, *bounds)
+
+        return {"is_adversarial": early_verdicts(self._state, images, label, measure)}
+
+    @property
+    def _threshold(self) -> tf.Tensor:
+        return tf.constant(self._state.detector.threshold, tf.float32)
 
     def _classified(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Labels i32[N], and probabilities f32[N,K] of a classifier that has any."""
@@ -118,89 +93,69 @@ class Graph:
         label = tf.argmax(logits, axis=1, output_type=tf.int32)
         return label, {"probabilities": tf.nn.softmax(logits)}
 
-    def _directions(self, images: tf.Tensor) -> tf.Tensor:
-        width = self._classes and 2 * (self._classes - 1) + 2 * self._classes
-        costs = _unless_empty(
-            images, lambda some: costs_in_graph(self._classifier, some),
-            tf.TensorSpec((None, width), tf.float32),
-        )
-        return tf.cast(costs, tf.float64)
 
-    def _flags(self, costs: tf.Tensor) -> tf.Tensor:
-        return tf.cast(self._score(costs), tf.float32) > self._threshold
-
-    def _range(
-        self, costs: tf.Tensor, column: int, later: Sequence[int]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`verdicts.undecided` in the graph."""
-        if len(self._caps) == 1:  # the same for all: there is nothing else to know
-            known = verdicts.undecided(
-                self._a2d.detector, np.zeros((1, 1)), 0, np.array(self._caps), []
-            )
-            each = tf.zeros(tf.shape(costs)[0], tf.int32)
-            return each + known.min_cost[0], each + known.max_cost[0]
-
-        def flags(cost: tf.Tensor, others: Sequence[int]) -> tf.Tensor:
-            columns = tf.unstack(costs, axis=1)
-            columns[column] = tf.cast(cost, tf.float64)
-            for other, value in zip(later, others, strict=True):
-                columns[other] = tf.zeros_like(columns[other]) + value
-            return self._flags(tf.stack(columns, axis=1))
-
-        cap, rows_ = self._caps[column], tf.shape(costs)[0]
-        certain = _last(lambda cost: flags(cost, [self._caps[i] for i in later]), cap, rows_)
-        possible = _last(lambda cost: flags(cost, [0] * len(later)), cap, rows_)
-        return certain, possible + 1
-
-
-def _counter(
-    attack: Attack, classifier: Classifier, shape: tuple[int | None, ...]
+def _measured(
+    feature: Feature, classifier: Classifier, shape: Shape, width: int
 ) -> Callable[..., tf.Tensor]:
-    """An attack as one graph, whoever asks: images, labels, bounds on costs -> costs i32[n]."""
-    def count(images: tf.Tensor, label: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-        each = tf.zeros_like(label)
-        examples = Examples(
-            images=images, labels=label, targets=each - 1, seeds=tf.cast(each, tf.uint32),
-            min_cost=low, max_cost=tf.minimum(high, attack.max_iterations),
+    """A feature as one graph: images, labels, bounds on costs -> columns f64[n,D], n >= 0."""
+    def columns(
+        images: tf.Tensor, labels: tf.Tensor, min_cost: tf.Tensor, max_cost: tf.Tensor
+    ) -> tf.Tensor:
+        if isinstance(feature, AttackCost):
+            costs = feature.graph_costs(classifier, images, labels, min_cost, max_cost)
+            return tf.cast(costs, tf.float64)
+        return _in_chunks(
+            lambda some, theirs: _matrix(feature.graph_measure(classifier, some, theirs)),
+            images, labels, feature.batch_size or CHUNK, width,
         )
-        _, _, finished = run_segment(
-            attack, classifier, rows(attack, examples, 0, 0), tf.constant(0), examples,
-            offset=tf.constant(0), batch_size=tf.constant(BATCH_SIZE), last=tf.constant(True),
-            steps=np.iinfo(np.int32).max, outcome=("index", "cost"),
-        )
-        return tf.scatter_nd(finished["index"][:, None], finished["cost"], tf.shape(label))
 
     numbers = tf.TensorSpec((None,), tf.int32)
     signature = [tf.TensorSpec((None, *shape), tf.float32), numbers, numbers, numbers]
-    counter: Callable[..., tf.Tensor] = tf.function(
-        count, input_signature=signature, autograph=False
+    graph: Callable[..., tf.Tensor] = tf.function(
+        columns, input_signature=signature, autograph=False
     )
-    return counter
+    return graph
+
+
+def _in_chunks(
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    images: tf.Tensor, labels: tf.Tensor, size: int, width: int,
+) -> tf.Tensor:
+    """Columns f64[n,D] of images, `size` at once; the last ones are filled up with the first."""
+    def measure() -> tf.Tensor:
+        count = tf.shape(labels)[0]
+        few = tf.minimum(count, size)
+        rows = tf.reshape(tf.range(count + -count % few) % count, (-1, few))
+        chunks = tf.map_fn(
+            lambda part: function(tf.gather(images, part), tf.gather(labels, part)), rows,
+            fn_output_signature=tf.TensorSpec((None, width), tf.float64), parallel_iterations=1,
+        )
+        return tf.reshape(chunks, (-1, width))[:count]
+
+    values = tf.cond(
+        tf.shape(labels)[0] > 0, measure, lambda: tf.zeros((0, width), tf.float64)
+    )
+    return tf.ensure_shape(values, (None, width))
+
+
+def _matrix(values: tf.Tensor) -> tf.Tensor:
+    """Columns [n,D], or [n] for a single one, as f64[n,D]."""
+    columns = tf.cast(values, tf.float64)
+    return columns[:, None] if columns.shape.rank == 1 else columns
+
+
+def _no_bounds(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bounds on costs that hold for all."""
+    return tf.fill(tf.shape(labels), NO_COST), tf.fill(tf.shape(labels), tf.int32.max)
 
 
 def _unless_empty(
     images: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor], result: tf.TensorSpec
 ) -> tf.Tensor:
-    """The function of images; nothing for none, since a reloaded convolution fails on them."""
+    """The function of images; nothing for no images, since a reloaded convolution fails on them."""
     values = tf.cond(
         tf.shape(images)[0] > 0,
         lambda: function(images),
         lambda: tf.zeros((0, *(size or 0 for size in result.shape[1:])), result.dtype),
     )
     return tf.ensure_shape(values, result.shape)
-
-
-def _last(holds: Callable[[tf.Tensor], tf.Tensor], cap: int, count: tf.Tensor) -> tf.Tensor:
-    """The largest cost i32[n] from 0 to `cap` of which something holds, -1 if of none.
-
-    It is found by bisection: what holds of a cost holds of every smaller one.
-    """
-    low, high = tf.fill([count], -1), tf.fill([count], cap + 1)
-    for _ in range((cap + 1).bit_length()):
-        middle = (low + high) // 2
-        between = middle > low
-        does = holds(tf.maximum(middle, 0))
-        low, high = (
-            tf.where(between & does, middle, low), tf.where(between & ~does, middle, high)
-        )
-    return low

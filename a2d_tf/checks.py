@@ -1,0 +1,110 @@
+"""Checks of single arguments, with one-line errors.
+
+May import: errors.
+"""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from a2d_tf.errors import InvalidInputError
+
+Option = TypeVar("Option")
+
+
+def lookup(options: Mapping[str, Option], name: str, what: str) -> Option:
+    """The option with this name.
+
+    Args:
+      options: what there is, by name.
+      name: the name that was asked for.
+      what: what the options are, with its article ("an attack"), for the message.
+
+    Raises:
+      InvalidInputError: there is no option with this name.
+    """
+    if not isinstance(name, str) or name not in options:
+        raise InvalidInputError(f"expected {what} out of {', '.join(options)}, got {name!r}")
+    return options[name]
+
+
+def integer(
+    value: Any, what: str, *, minimum: int = 1, maximum: int | None = None
+) -> int:
+    """The value as a Python integer; NumPy's integers are integers too.
+
+    Raises:
+      InvalidInputError: it is not an integer, or out of range.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise InvalidInputError(f"expected {what} to be an integer, got {value!r}")
+    if value < minimum:
+        raise InvalidInputError(f"expected {what} of at least {minimum}, got {value}")
+    if maximum is not None and value > maximum:
+        raise InvalidInputError(f"expected {what} from {minimum} to {maximum}, got {value}")
+    return int(value)
+
+
+def number(
+    value: Any, what: str, *, minimum: float | None = None, maximum: float | None = None
+) -> float:
+    """The value as a finite Python float above 0, or of at least `minimum` if that is given.
+
+    Raises:
+      InvalidInputError: it is not a finite number, or out of range.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise InvalidInputError(f"expected {what} to be a number, got {value!r}")
+    result = float(value)
+    if minimum is None and not 0 < result < math.inf:
+        raise InvalidInputError(f"expected {what} > 0, got {value}")
+    if not math.isfinite(result):
+        raise InvalidInputError(f"expected a finite {what}, got {value}")
+    if minimum is not None and result < minimum:
+        raise InvalidInputError(f"expected {what} >= {minimum:g}, got {value}")
+    if maximum is not None and result > maximum * (1 + 1e-9):
+        raise InvalidInputError(f"expected {what} <= {maximum:g}, got {value}")
+    return result
+
+
+def boolean(value: Any, what: str) -> bool:
+    """The value as a Python bool.
+
+    Raises:
+      InvalidInputError: it is neither True nor False.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(f"expected {what} to be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_fields(instance: Any) -> None:
+    """Checks the fields of a frozen dataclass by their types, and stores them as Python values.
+
+    An `int` must be at least 1 and a `float` above 0, unless the field's metadata hold another
+    `minimum` or a `maximum`. Fields of other types are left to their class.
+
+    Raises:
+      InvalidInputError: a value is of another type, or out of range.
+    """
+    hints = typing.get_type_hints(type(instance))  # a hint may be a string
+    for field in dataclasses.fields(instance):
+        value, what = getattr(instance, field.name), f"{type(instance).__name__}'s {field.name}"
+        minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
+        hint = hints[field.name]
+        if hint is bool:
+            checked: object = boolean(value, what)
+        elif hint is int:
+            least = 1 if minimum is None else minimum
+            checked = integer(value, what, minimum=least, maximum=maximum)
+        elif hint is float:
+            checked = number(value, what, minimum=minimum, maximum=maximum)
+        else:
+            continue
+        object.__setattr__(instance, field.name, checked)

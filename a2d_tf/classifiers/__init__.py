@@ -1,0 +1,8 @@
+"""A model of any kind as a differentiable function from images to logits, and its checks.
+
+May import: errors, checks, images.
+"""
+
+from a2d_tf.classifiers.classifier import Classifier
+
+__all__ = ["Classifier"]

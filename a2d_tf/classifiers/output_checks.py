@@ -1,0 +1,90 @@
+"""What the outputs and gradients of a classifier must be before it is attacked."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from a2d_tf.errors import UnsuitableClassifierError
+
+# A stray image of constant logits is no reason to refuse a classifier; a tenth of them is.
+MAX_ZERO_GRADIENTS = 0.1
+
+
+def check_labels(labels: NDArray[Any], count: int) -> None:
+    """Raises UnsuitableClassifierError unless a black box gave one integer label per image."""
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise UnsuitableClassifierError(
+            f"expected {count} integer labels for {count} images, got {labels.dtype} of shape "
+            f"{list(labels.shape)}; return the most likely class of each image"
+        )
+
+
+def check_tensor(outputs: Any) -> None:
+    """Raises UnsuitableClassifierError unless a callable gave a tensor."""
+    if not tf.is_tensor(outputs):
+        raise UnsuitableClassifierError(
+            f"expected a tensor [N, K] from the classifier, got {_kind(outputs)}; use "
+            "Classifier.label_only for a Python function, or TensorFlow operations"
+        )
+
+
+def _kind(value: Any) -> str:
+    return "a NumPy array" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def are_labels(outputs: tf.Tensor | tf.TensorSpec) -> bool:
+    """Whether the outputs are labels alone, integers [N]."""
+    return bool(outputs.shape.rank == 1 and outputs.dtype.is_integer)
+
+
+def sums_to_one(outputs: tf.Tensor) -> bool:
+    """Whether the rows of outputs [N,K] are all probability distributions."""
+    rows = np.asarray(outputs, np.float64)
+    return bool(rows.size and rows.min() >= 0 and np.allclose(rows.sum(axis=-1), 1, atol=1e-3))
+
+
+def check_logits(logits: tf.Tensor, count: int, *, declared_probabilities: bool) -> None:
+    """Raises UnsuitableClassifierError unless these are finite logits [count, K]."""
+    shape = logits.shape.as_list()
+    if len(shape) != 2 or shape[0] != count or shape[1] < 2:
+        raise UnsuitableClassifierError(
+            f"expected logits of shape [{count}, K] with K >= 2 classes for {count} images, "
+            f"got {shape}; give a classifier with one output per class"
+        )
+    if not np.isfinite(logits).all():
+        raise UnsuitableClassifierError(
+            "expected finite logits, got NaN or infinity; check the classifier's weights and "
+            "that the images are scaled as in its training"
+        )
+    if not declared_probabilities and sums_to_one(logits):
+        raise UnsuitableClassifierError(
+            "expected logits, got outputs that are probabilities; give the classifier without "
+            "its softmax, or say probabilities=True"
+        )
+
+
+def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
+    """Raises UnsuitableClassifierError if gradients [N,H,W,C] are missing, zero or not finite."""
+    if gradient is None:
+        raise UnsuitableClassifierError(
+            "expected a classifier with gradients, got one whose outputs do not depend "
+            "differentiably on its images; build it from TensorFlow operations, or use the attack "
+            "DBA, which needs labels alone, or LocalSearch"
+        )
+    flat = np.asarray(gradient).reshape(len(gradient), -1)
+    zero = int((~flat.any(axis=1)).sum())
+    if zero > MAX_ZERO_GRADIENTS * len(flat):
+        remedy = (
+            "its probabilities are saturated: give the classifier without its softmax"
+            if probabilities
+            else "it is saturated or constant there: check its scaling and its last layers"
+        )
+        raise UnsuitableClassifierError(
+            f"expected gradients, got exactly zero on {zero} of {len(flat)} images; {remedy}"
+        )
+    if not np.isfinite(flat).all():
+        raise UnsuitableClassifierError(
+            "expected finite gradients, got NaN or infinity; check the classifier's layers"
+        )

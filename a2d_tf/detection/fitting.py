@@ -1,0 +1,233 @@
+"""How A2D learns: from images to fitted features, a fitted detector and a threshold."""
+
+import copy
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import sklearn.base
+from numpy.typing import ArrayLike, NDArray
+
+from a2d_tf import attacks
+from a2d_tf.classifiers import Classifier
+from a2d_tf.detection.state import DetectorState, check_combination, orientation
+from a2d_tf.detectors import Detector
+from a2d_tf.detectors.calibration import check_count
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.features import (
+    AttackCost,
+    Feature,
+    FeatureTable,
+    FitData,
+    Measured,
+    measure,
+    needs,
+)
+from a2d_tf.features.base import OnFinished
+from a2d_tf.images.batching import ImageSource, to_array
+from a2d_tf.images.spec import Bounds, Images
+
+
+class FitOptions(NamedTuple):
+    """How to fit, besides from which images; see `A2D.fit`."""
+
+    fpr: float | None = None
+    source: ArrayLike | None = None
+    noisy_negatives: bool = False
+    training_data: tuple[ImageSource, ArrayLike] | None = None
+    seed: int = 0
+    batch_size: int = 128
+    on_finished: OnFinished | None = None
+
+
+class _Part(NamedTuple):
+    """Images of a fit, and the benign image i64[N] that each is, or was made from."""
+
+    images: Images
+    rows: NDArray[np.int64]
+
+
+def fit(
+    classifier: Classifier,
+    features: Mapping[str, Feature | str],
+    detector: Detector,
+    benign: ImageSource,
+    adversarial: ImageSource | None,
+    options: FitOptions,
+) -> DetectorState:
+    """Fits the features and the detector, and calibrates the detector if a rate is wanted.
+
+    Args:
+      classifier: the classifier whose inputs are judged.
+      features: what is measured, by name. A name in place of a feature is that of an attack whose
+        steps are chosen on the benign images.
+      detector: not fitted; it stays so.
+      benign: f32[N,H,W,C].
+      adversarial: f32[M,H,W,C]; None for a detector that learns from benign images alone.
+      options: see `A2D.fit`.
+
+    Raises:
+      InvalidInputError: unfit images, or too few of them.
+      UnsuitableClassifierError: the classifier fails its preflight check.
+    """
+    if adversarial is not None and not detector.learns_from_adversarial:
+        raise InvalidInputError(
+            f"expected benign images alone for {detector.name}, got adversarial ones too; "
+            "leave them out or choose a detector that learns from them"
+        )
+    every = to_array(benign, classifier.input_spec)
+    fitted_on, others = (every, every[:0]) if options.fpr is None else (every[::2], every[1::2])
+    parts = _parts(classifier, fitted_on, adversarial, options)
+    counts = [len(part.images) for part in parts]
+    detector.check_counts(sum(counts[:2]), counts[2])
+    if options.fpr is not None:
+        check_count(len(others), options.fpr)
+    resolved = {
+        name: AttackCost(attack=attacks.calibrate(feature, classifier, fitted_on))
+        if isinstance(feature, str) else feature
+        for name, feature in features.items()
+    }
+    check_combination(resolved, detector)
+    fitted = _fit_features(classifier, resolved, fitted_on, options)
+    tables = [_measure(classifier, fitted, part, options) for part in parts]
+    columns = {
+        name: tuple(feature.column_names(name, tables[0].features[name].values.shape[1]))
+        for name, feature in fitted.items()
+    }
+    values = np.concatenate([table.values for table in tables if len(table)])
+    judge: Detector = sklearn.base.clone(detector)
+    judge.fit(
+        values * orientation(fitted, columns), np.arange(len(values)) >= sum(counts[:2])
+    )
+    passes = tables[0].passes
+    order = sorted(fitted, key=lambda name: passes[name])
+    state = DetectorState(classifier, fitted, judge, columns, tuple(order))
+    return state if options.fpr is None else calibrate(state, others, options.fpr, options)
+
+
+def calibrate(
+    state: DetectorState, benign: ImageSource, fpr: float, options: FitOptions
+) -> DetectorState:
+    """The state with a threshold for a wanted false-positive rate; see `A2D.calibrate`."""
+    table = measure(
+        state.classifier, state.features, benign,
+        batch_size=options.batch_size, on_finished=options.on_finished,
+    )
+    values = table.values if len(table) else np.zeros((0, state.width))
+    detector = copy.deepcopy(state.detector).calibrate(state.oriented(values), fpr)
+    return DetectorState(state.classifier, state.features, detector, state.columns, state.order)
+
+
+def add_noise(benign: Images, adversarial: Images, bounds: Bounds, seed: int) -> Images:
+    """Benign images with Gaussian noise that is as strong as the attack.
+
+    If such images count as benign in a fit, a detector does not learn to detect noise.
+
+    Args:
+      benign: f32[N,H,W,C].
+      adversarial: f32[N,H,W,C], crafted from the same rows of `benign`.
+      bounds: the pixels are clipped to this range.
+      seed: seed of the noise.
+
+    Returns:
+      f32[N,H,W,C]: before the clipping, row i has the same L2 distance from `benign` as row i of
+      `adversarial` (Feinman et al. 2017, section 5).
+    """
+    noise = np.random.default_rng(seed).standard_normal(benign.shape, np.float32)
+    axes = (1, 2, 3)
+    wanted = np.sqrt(np.square(adversarial - benign).sum(axes, keepdims=True))
+    norms = np.sqrt(np.square(noise).sum(axes, keepdims=True))
+    return np.asarray(np.clip(benign + noise * (wanted / norms), *bounds), np.float32)
+
+
+def _parts(
+    classifier: Classifier, benign: Images, adversarial: ImageSource | None, options: FitOptions
+) -> list[_Part]:
+    """The benign, the noisy and the adversarial images of a fit."""
+    rows = np.arange(len(benign))
+    none = _Part(benign[:0], rows[:0])
+    if adversarial is None:
+        if options.noisy_negatives:
+            raise InvalidInputError(
+                "expected adversarial images for noisy_negatives, which are as strong as these, "
+                "got none; give some, or leave the noise out"
+            )
+        return [_Part(benign, rows), none, none]
+    crafted = to_array(adversarial, classifier.input_spec)
+    sources = _sources(options, len(benign), len(crafted))
+    noisy = none
+    if options.noisy_negatives:
+        if (sources < 0).any() or not len(crafted):
+            raise InvalidInputError(
+                "expected as many adversarial images as benign ones, pair by pair and at least "
+                f"one, for noisy_negatives, got {len(crafted)} for {len(benign)}; give their "
+                "source"
+            )
+        images = add_noise(benign[sources], crafted, classifier.bounds, options.seed)
+        noisy = _Part(images, sources)
+    return [_Part(benign, rows), noisy, _Part(crafted, sources)]
+
+
+def _sources(options: FitOptions, benign: int, adversarial: int) -> NDArray[np.int64]:
+    """The benign image i64[M] that each adversarial one was made from, -1 where it is unknown."""
+    if options.source is None:
+        pairs = benign == adversarial and options.fpr is None
+        return np.arange(adversarial) if pairs else np.full(adversarial, -1)
+    given = np.asarray(options.source)
+    if given.shape != (adversarial,) or not np.issubdtype(given.dtype, np.integer):
+        raise InvalidInputError(
+            f"expected a source row for each of {adversarial} adversarial images, got "
+            f"{given.dtype} of shape {list(given.shape)}"
+        )
+    if given.size and not 0 <= given.min() <= given.max() < benign:
+        raise InvalidInputError(
+            f"expected source rows from 0 to {benign - 1}, got {given.min()} to {given.max()}"
+        )
+    return given.astype(np.int64)
+
+
+def _fit_features(
+    classifier: Classifier, features: Mapping[str, Feature], benign: Images, options: FitOptions
+) -> dict[str, Feature]:
+    if not any(feature.needs_fit for feature in features.values()):
+        return dict(features)
+    if options.training_data is None:
+        data = FitData(benign, benign, classifier.predict(benign, options.batch_size))
+    else:
+        images, labels = options.training_data
+        data = FitData(
+            benign, to_array(images, classifier.input_spec), np.asarray(labels, np.int64)
+        )
+        if data.labels.shape != (len(data.images),):
+            raise InvalidInputError(
+                f"expected a label for each of {len(data.images)} training images, got labels of "
+                f"shape {list(data.labels.shape)}"
+            )
+    return {name: feature.fit(classifier, data) for name, feature in features.items()}
+
+
+def _measure(
+    classifier: Classifier, features: Mapping[str, Feature], part: _Part, options: FitOptions
+) -> FeatureTable:
+    """The features of images of a fit, those that learned from these images among them."""
+    plain = {name: feature for name, feature in features.items() if not feature.needs_fit}
+    table = measure(
+        classifier, plain, part.images,
+        batch_size=options.batch_size, on_finished=options.on_finished,
+    )
+    if len(plain) == len(features) or not len(part.images):
+        return table
+    batches = list(
+        classifier.batches(part.images, options.batch_size, **needs(features.values()))
+    )
+    measured = dict(table.features)
+    for name, feature in features.items():
+        if name not in plain:
+            values = feature.measure_fit_batches(classifier, batches, part.rows)
+            queries, gradients = (
+                np.full(len(values), count, np.int64) for count in feature.passes
+            )
+            measured[name] = Measured(values, queries, gradients)
+            if options.on_finished:
+                options.on_finished(len(values))
+    return FeatureTable({name: measured[name] for name in features}, table.labels)

@@ -1,0 +1,43 @@
+"""The threshold that gives a wanted false-positive rate, from benign scores."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from a2d_tf.errors import InvalidInputError
+
+
+def threshold_at(benign_scores: ArrayLike, fpr: float) -> float:
+    """The threshold above which at most `fpr` of fresh benign scores are expected to lie.
+
+    The (n+1)(1-fpr)-th smallest of n benign scores (split conformal prediction; Vovk 2005,
+    section 2.2): exchangeable benign scores lie strictly above it with probability at most
+    `fpr`, in finite samples and whatever their distribution.
+
+    Args:
+      benign_scores: f[N], higher = more adversarial; not the scores of the fit.
+      fpr: the wanted false-positive rate, in (0, 1).
+
+    Raises:
+      InvalidInputError: a rate outside (0, 1), or too few scores to promise that rate.
+    """
+    scores = np.sort(np.asarray(benign_scores, np.float64))
+    check_count(len(scores), fpr)
+    return float(scores[_rounded_up((len(scores) + 1) * (1 - fpr)) - 1])
+
+
+def check_count(count: int, fpr: float) -> None:
+    """Raises InvalidInputError if so many benign images cannot promise that rate."""
+    if not 0 < fpr < 1:
+        raise InvalidInputError(f"expected a false-positive rate in (0, 1), got {fpr}")
+    needed = _rounded_up(1 / fpr - 1)
+    if count < needed:
+        raise InvalidInputError(
+            f"expected at least {needed} benign images to calibrate to a false-positive rate of "
+            f"{fpr:g}, got {count}; give more images or a higher rate"
+        )
+
+
+def _rounded_up(value: float) -> int:
+    return math.ceil(round(value, 9))  # 0.99 x 100 must be 99, whatever the rounding error

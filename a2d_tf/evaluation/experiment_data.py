@@ -1,0 +1,277 @@
+"""The data of an experiment: benign and adversarial images in splits, and their features."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+
+from a2d_tf.attacks import Attack
+from a2d_tf.classifiers import Classifier
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.evaluation.cache_keys import settings_key
+from a2d_tf.features import AttackCost, Feature, FeatureTable, measure
+from a2d_tf.images.spec import Images, Labels
+from a2d_tf.reports.progress import Progress
+from a2d_tf.storage.stages import Arrays, Stages
+from a2d_tf.threats import Threat
+from a2d_tf.zoo.datasets import Dataset
+
+BENIGN = "benign"
+FIT, CALIBRATION, TEST = "fit", "calibration", "test"
+MIN_FIT = 100  # so that K = 100 neighbours are not simply all inputs of the fit
+MIN_CALIBRATION = 100  # enough for a false-positive rate of 1 %
+
+
+class SampleSet(NamedTuple):
+    """The images of one type and split.
+
+    Attributes:
+      images: f32[N,H,W,C].
+      source_index: i64[N], the benign image of the same split that each was made from.
+      success_rate: the share of the crafted images that are misclassified; only these are here.
+    """
+
+    images: Images
+    source_index: NDArray[np.int64]
+    success_rate: float
+
+
+class QueryCount(NamedTuple):
+    """The price of a feature for a set of images: queries, those with gradients, wall time."""
+
+    queries: int
+    gradients: int
+    seconds: float
+
+
+class ExperimentData:
+    """Crafts, measures and keeps everything that the detectors of an experiment share.
+
+    Only images that the classifier gets right are used, each in one split: `limit` to test on,
+    half as many to fit, a quarter to calibrate, but at least 100 for each of the latter two. An
+    adversarial input is one that is misclassified; crafted images that are not do not count.
+
+    Args:
+      classifier: the classifier under attack.
+      model_key: names the classifier in the stages.
+      dataset: its test images are used; its training images are there for features that learn.
+      threats: the recipes for adversarial inputs, by name.
+      features: the features that need no fit, by name, in the order of the columns.
+      limit: benign test images; fewer if the dataset does not have as many.
+      slow_limits: for features that are too slow for all images, by name: of how many images of
+        each split they are measured, from the first; and of the adversarial images that were made
+        from these.
+      shuffle: seed by which the images are drawn at random; None takes the first ones, as in the
+        paper (section 5.1).
+      stages: where results are kept.
+      progress: follows the stages.
+
+    Raises:
+      InvalidInputError: too few correctly classified images for the three splits.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        model_key: str,
+        dataset: Dataset,
+        threats: Mapping[str, Threat],
+        features: Mapping[str, Feature],
+        *,
+        limit: int,
+        slow_limits: Mapping[str, int],
+        shuffle: int | None,
+        stages: Stages,
+        progress: Progress,
+    ):
+        self.classifier = classifier
+        self.dataset = dataset
+        self.threats = dict(threats)
+        self.features = dict(features)
+        self.slow_limits = dict(slow_limits)
+        self.cache_key = {
+            "model": model_key, "dataset": dataset.digest(), "limit": limit, "shuffle": shuffle,
+        }
+        self.stages = stages
+        self.progress = progress
+        labels = self._predictions()
+        correct = labels == dataset.y_test
+        self.accuracy = float(correct.mean())
+        self.splits = _split(np.flatnonzero(correct), limit, shuffle)
+
+    @property
+    def attacks(self) -> dict[str, Attack]:
+        """The attacks whose costs are among the features, by name."""
+        return {
+            name: feature.attack for name, feature in self.features.items()
+            if isinstance(feature, AttackCost)
+        }
+
+    @property
+    def input_types(self) -> list[str]:
+        """Benign, and every threat."""
+        return [BENIGN, *self.threats]
+
+    def samples(self, input_type: str, split: str) -> SampleSet:
+        """Benign images, or a threat's successful adversarial ones, of a split.
+
+        Raises:
+          InvalidInputError: the threat never succeeded.
+        """
+        index = self.splits[split]
+        if input_type == BENIGN:
+            images = self.dataset.x_test[index]
+            return SampleSet(images, np.arange(len(index)), 1.0)
+        crafted = self._crafted(input_type, split)
+        source = np.flatnonzero(crafted["success"])
+        if not len(source):
+            raise InvalidInputError(
+                f"expected {input_type} to fool the classifier, got none misclassified out of "
+                f"{len(index)} images; leave that threat out or raise the limit"
+            )
+        return SampleSet(
+            crafted["images"][source], source, float(crafted["success"].mean())
+        )
+
+    def pooled_rows(self, threats: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+        """Which rows of each threat's fit images are used when several threats are pooled.
+
+        Every threat contributes an equal share (paper, section 5.3.1), and so no benign image
+        is paired twice.
+        """
+        count = len(threats)
+        sources = {threat: self.samples(threat, FIT).source_index for threat in threats}
+        return {
+            threat: np.flatnonzero(source % count == place)
+            for place, (threat, source) in enumerate(sources.items())
+        }
+
+    def columns(
+        self, input_type: str, split: str, names: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Columns f64[N,D] of several features of the images of a type and split.
+
+        Where a feature is measured of a part of the images only, the table ends with that part.
+        """
+        parts = [self._values(input_type, split, name) for name in names]
+        count = min(map(len, parts))
+        return np.concatenate([part[:count] for part in parts], axis=1)
+
+    def costs(self, input_type: str, split: str, attacks: Sequence[str]) -> NDArray[np.int32]:
+        """Costs i32[N,A] of attacks for the images of a type and split; see `columns`."""
+        return self.columns(input_type, split, attacks).astype(np.int32)
+
+    def query_count(self, input_type: str, split: str, name: str) -> QueryCount:
+        """The price of a feature for the images of a type and split."""
+        measured = self._measured(input_type, split, name)
+        return QueryCount(
+            queries=int(measured["queries"].sum()),
+            gradients=int(measured["gradients"].sum()),
+            seconds=float(measured["seconds"]),
+        )
+
+    def confidence(self, split: str) -> NDArray[np.float64]:
+        """The classifier's probability f64[N] of its label for the benign images of a split."""
+        logits = self.classifier.logits(self.dataset.x_test[self.splits[split]])
+        probabilities: NDArray[np.float64] = scipy.special.softmax(logits, axis=1).max(axis=1)
+        return probabilities
+
+    def sample_key(self, input_type: str, split: str) -> dict[str, Any]:
+        """What the images of a type and split depend on, as JSON values."""
+        threat = None if input_type == BENIGN else settings_key(self.threats[input_type])
+        return self.cache_key | {"split": split, "threat": threat}
+
+    def _predictions(self) -> Labels:
+        def make() -> Arrays:
+            return {"labels": self.classifier.predict(self.dataset.x_test)}
+
+        key = {name: self.cache_key[name] for name in ("model", "dataset")}
+        return self.stages.arrays("predictions", key, make)["labels"]
+
+    def _crafted(self, threat: str, split: str) -> Arrays:
+        index = self.splits[split]
+        images, truth = self.dataset.x_test[index], self.dataset.y_test[index]
+
+        def make() -> Arrays:
+            with self.progress.stage(f"craft {threat} ({split})", len(index)) as advance:
+                crafted = self.threats[threat].craft(self.classifier, images, truth, advance)
+            return crafted._asdict()
+
+        return self.stages.arrays(f"craft/{threat}/{split}", self.sample_key(threat, split), make)
+
+    def _values(self, input_type: str, split: str, name: str) -> NDArray[np.float64]:
+        if name in self.slow_limits:
+            return self._slow_values(split, name)[input_type]
+        return self._measured(input_type, split, name)["values"]
+
+    def _measured(self, input_type: str, split: str, name: str) -> Arrays:
+        images = self.samples(input_type, split).images
+        key = self.sample_key(input_type, split) | {"feature": settings_key(self.features[name])}
+
+        def make() -> Arrays:
+            start = time.perf_counter()
+            table = self._measure(f"{self._title(name)} of {input_type} ({split})", name, images)
+            seconds = np.array(time.perf_counter() - start)
+            return {"seconds": seconds, **table.features[name]._asdict()}
+
+        return self.stages.arrays(f"{self._stage(name)}/{input_type}/{split}", key, make)
+
+    def _slow_values(self, split: str, name: str) -> Arrays:
+        """Columns by type of the first images, all in one run: few would not fill a batch."""
+        limit, first = self.slow_limits[name], {}
+        for input_type in self.input_types:
+            images, source, _ = self.samples(input_type, split)
+            first[input_type] = images[source < limit]
+            if not len(first[input_type]):
+                raise InvalidInputError(
+                    f"expected {input_type} to fool the classifier within the first {limit} "
+                    f"images that {name} is measured of, got none; raise that number or the limit"
+                )
+        images = np.concatenate(list(first.values()))
+
+        def make() -> Arrays:
+            title = f"{self._title(name)} of the first images of all types ({split})"
+            values = self._measure(title, name, images).values
+            ends = np.cumsum([len(part) for part in first.values()])[:-1]
+            return dict(zip(first, np.split(values, ends)))
+
+        key = self.cache_key | {
+            "split": split, "feature": settings_key(self.features[name]), "first": limit,
+            "threats": {name: settings_key(recipe) for name, recipe in self.threats.items()},
+        }
+        return self.stages.arrays(f"{self._stage(name)}/{split}", key, make)
+
+    def _measure(self, title: str, name: str, images: Images) -> FeatureTable:
+        with self.progress.stage(title, len(images)) as advance:
+            feature = {name: self.features[name]}
+            return measure(self.classifier, feature, images, on_finished=advance)
+
+    def _stage(self, name: str) -> str:
+        return f"cost/{name}" if isinstance(self.features[name], AttackCost) else name
+
+    def _title(self, name: str) -> str:
+        return f"{name} cost" if isinstance(self.features[name], AttackCost) else name
+
+
+def _split(
+    correct: NDArray[np.intp], limit: int, shuffle: int | None
+) -> dict[str, NDArray[np.intp]]:
+    available = (size for size in map(_sizes, range(limit, 0, -1)) if sum(size) <= len(correct))
+    sizes = next(available, None)
+    if sizes is None:
+        raise InvalidInputError(
+            f"expected at least {sum(_sizes(1))} correctly classified test images and a limit of "
+            f"1, got {len(correct)} and {limit}; use a better classifier or more images"
+        )
+    if shuffle is not None:
+        correct = np.random.default_rng(shuffle).permutation(correct)
+    test, fit, calibration, _ = np.split(correct, np.cumsum(sizes))
+    return {FIT: fit, CALIBRATION: calibration, TEST: test}
+
+
+def _sizes(limit: int) -> tuple[int, int, int]:
+    """Images to test, fit and calibrate on."""
+    return limit, max(limit // 2, MIN_FIT), max(limit // 4, MIN_CALIBRATION)

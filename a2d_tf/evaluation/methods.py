@@ -1,0 +1,243 @@
+"""The columns of a comparison: each is a way to detect, features and a detector over them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sklearn.base
+from numpy.typing import NDArray
+
+from a2d_tf import detectors
+from a2d_tf.a2d import A2D
+from a2d_tf.detection.fitting import add_noise
+from a2d_tf.detection.state import orientation
+from a2d_tf.detectors import Detector
+from a2d_tf.evaluation.cache_keys import settings_key
+from a2d_tf.evaluation.experiment_data import BENIGN, CALIBRATION, FIT, TEST, ExperimentData
+from a2d_tf.features import AttackCost, DirectionCosts, Feature, by_name
+from a2d_tf.reports.progress import Progress
+
+# Name, detector and what the report says of it; all of them judge the costs of several attacks.
+ENSEMBLES: tuple[tuple[str, str, str], ...] = (
+    ("zscore", "zscore", "Z-scores, 2 votes for benign needed, of"),
+    ("conformal", "conformal", "conformal p-values, combined, of"),
+    ("knn", "knn", "K-NN on"),
+    ("svm", "svm", "support vector machine on"),
+    ("forest", "forest", "random forest on"),
+    ("logistic", "logistic", "logistic regression on"),
+    ("directions", "logistic", "logistic regression on costs in all directions and"),
+)
+DIRECTIONS = "directions"
+
+Scores = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to detect: features, and a detector over their columns.
+
+    Attributes:
+      features: what is measured, by name.
+      detector: not fitted.
+      description: what it is, for the report.
+      noisy_negatives: whether noisy images count as benign in its fit; see `A2D.fit`.
+    """
+
+    features: Mapping[str, Feature]
+    detector: Detector
+    description: str
+    noisy_negatives: bool = False
+
+    @property
+    def learns_from_threats(self) -> bool:
+        """Whether the scores depend on the adversarial images of the fit."""
+        return self.detector.learns_from_adversarial or self.noisy_negatives
+
+    @property
+    def setting(self) -> str:
+        """Rebuilds the method."""
+        features = ", ".join(map(repr, self.features.values()))
+        return f"{self.detector!r} on {features}"
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether it must be fitted on images, since a feature learns or noise is added."""
+        return self.noisy_negatives or any(one.needs_fit for one in self.features.values())
+
+
+def baseline(name: str, seed: int) -> Method:
+    """A feature and the detector that judges it by itself, by the feature's name.
+
+    Args:
+      name: a registered feature, or the path of a class of your own, "module:Class".
+      seed: for a feature that has a setting of that name.
+
+    Raises:
+      InvalidInputError: there is no such feature.
+    """
+    feature = by_name(name)
+    if "seed" in (config := feature.config()):
+        feature = type(feature).from_config(config | {"seed": seed}, None)
+    detector, settings = feature.default_detector
+    kinds = "benign images only"
+    if feature.noisy_negatives:
+        kinds = "benign, noisy and adversarial images"
+    elif detectors.REGISTRY[detector].learns_from_adversarial:
+        kinds = "benign and adversarial images"
+    return Method(
+        features={feature.name: feature}, detector=detectors.REGISTRY[detector](**settings),
+        description=f"{feature.description or feature.name}; {kinds}",
+        noisy_negatives=feature.noisy_negatives,
+    )
+
+
+def cost_methods(data: ExperimentData) -> dict[str, Method]:
+    """The cost of every attack by itself, and ensembles over those that are measured of all."""
+    methods = {}
+    for name, feature in data.features.items():
+        if isinstance(feature, AttackCost):
+            limit = data.slow_limits.get(name)
+            part = f", of the first {limit} benign images and what was made from them"
+            methods[name] = Method(
+                features={name: feature}, detector=detectors.Threshold(),
+                description=f"the {name} cost{part if limit else ''}",
+            )
+    costs: dict[str, Feature] = {
+        name: feature for name, feature in data.features.items()
+        if isinstance(feature, AttackCost) and name not in data.slow_limits
+    }
+    for name, detector, what in ENSEMBLES if costs else ():
+        judge = detectors.REGISTRY[detector]()
+        kinds = "benign and adversarial images" if judge.learns_from_adversarial else (
+            "benign images only"
+        )
+        directions: dict[str, Feature] = (
+            {DIRECTIONS: DirectionCosts()} if name == DIRECTIONS else {}
+        )
+        methods[f"ensemble_{name}"] = Method(
+            features=costs | directions, detector=judge,
+            description=f"{what} the costs of {', '.join(costs)}; {kinds}",
+        )
+    return methods
+
+
+class Scorer:
+    """The scores of a method for the images of an experiment.
+
+    A method is fitted on some threats, and scores the benign calibration and test images, the test
+    images of every threat, and noisy ones (`noisy_type`) if these are among its negatives. A method
+    that learns from benign images alone gives the same scores whatever the threats.
+
+    Args:
+      name: the name of the method.
+      method: the method.
+      data: the images; features that need no fit are kept there.
+      seed: seed of the noise.
+      progress: follows fits on images.
+    """
+
+    def __init__(
+        self, name: str, method: Method, data: ExperimentData, seed: int, progress: Progress
+    ):
+        self._name = name
+        self._method = method
+        self._data = data
+        self._seed = seed
+        self._progress = progress
+        self._is_slow = any(feature in data.slow_limits for feature in method.features)
+
+    def scores(self, threats: Sequence[str]) -> Scores:
+        """Scores by type of input (CALIBRATION, BENIGN, a threat, ...), fitted on `threats`."""
+        if self._method.needs_images:
+            return self._scores_of_images(threats)
+        detector: Detector = sklearn.base.clone(self._method.detector)
+        if detector.scores_depend_on_fit:
+            benign = self._columns(BENIGN, FIT)
+            pooled = {}
+            if detector.learns_from_adversarial:
+                pooled = self._data.pooled_rows(threats)
+            adversarial = [self._columns(threat, FIT)[rows] for threat, rows in pooled.items()]
+            columns = np.concatenate([benign, *adversarial])
+            detector.fit(columns, np.arange(len(columns)) >= len(benign))
+            return {
+                input_type: detector.score(self._columns(*where))
+                for input_type, where in self._scored().items()
+            }
+        return {
+            input_type: detector.graph_score(self._columns(*where)).numpy()
+            for input_type, where in self._scored().items()
+        }
+
+    def _scores_of_images(self, threats: Sequence[str]) -> Scores:
+        recipes = {name: settings_key(recipe) for name, recipe in self._data.threats.items()}
+        key = self._data.cache_key | {
+            "detector": settings_key(self._method.detector),
+            "features": [settings_key(one) for one in self._method.features.values()],
+            "fitted_on": list(threats), "threats": recipes, "seed": self._seed,
+        }
+        stage = f"{self._name}/{'+'.join(threats)}"
+        return dict(self._data.stages.arrays(stage, key, lambda: self._fit_and_score(threats)))
+
+    def _fit_and_score(self, threats: Sequence[str]) -> Scores:
+        data, method, scored = self._data, self._method, self._scored()
+        noisy_types = list(data.threats) if method.noisy_negatives else []
+        title = f"{self._name} fitted on {' and '.join(threats) or 'benign images'}"
+        with self._progress.stage(title, len(scored) + len(noisy_types) + 1) as advance:
+            a2d = A2D(data.classifier, method.features, method.detector)
+            training = (data.dataset.x_train, data.dataset.y_train)
+            benign = data.samples(BENIGN, FIT).images
+            if method.detector.learns_from_adversarial:
+                pooled = data.pooled_rows(threats)
+                crafted = {threat: data.samples(threat, FIT) for threat in pooled}
+                sources = np.concatenate(
+                    [crafted[threat].source_index[rows] for threat, rows in pooled.items()]
+                )
+                images = np.concatenate(
+                    [crafted[threat].images[rows] for threat, rows in pooled.items()]
+                )
+                a2d.fit(
+                    benign[sources], images, training_data=training, seed=self._seed,
+                    noisy_negatives=method.noisy_negatives,
+                )
+            else:
+                a2d.fit(benign, training_data=training)
+            advance(1)
+            scores = {}
+            for input_type, where in scored.items():
+                scores[input_type] = a2d.score(data.samples(*where).images)
+                advance(1)
+            for threat in noisy_types:
+                scores[noisy_type(threat)] = a2d.score(self._noisy(threat))
+                advance(1)
+        return scores
+
+    def _noisy(self, threat: str) -> NDArray[np.float32]:
+        """Test images with noise as strong as a threat, other noise than in the fit."""
+        benign, crafted = (self._data.samples(kind, TEST) for kind in (BENIGN, threat))
+        return add_noise(
+            benign.images[crafted.source_index], crafted.images, self._data.classifier.bounds,
+            self._seed + 1,
+        )
+
+    def _columns(self, input_type: str, split: str) -> NDArray[np.float64]:
+        """Columns as the detector takes them: lower for adversarial inputs."""
+        features = self._method.features
+        parts = {
+            name: self._data.columns(input_type, split, [name]) for name in features
+        }
+        names = {name: [name] * part.shape[1] for name, part in parts.items()}
+        count = min(map(len, parts.values()))
+        columns = np.concatenate([part[:count] for part in parts.values()], axis=1)
+        return columns * orientation(features, names)
+
+    def _scored(self) -> dict[str, tuple[str, str]]:
+        """What is scored: type of input -> (type, split) of the samples."""
+        scored = {CALIBRATION: (BENIGN, CALIBRATION), BENIGN: (BENIGN, TEST)}
+        if self._is_slow:
+            del scored[CALIBRATION]  # too few to set a threshold by
+        return scored | {threat: (threat, TEST) for threat in self._data.threats}
+
+
+def noisy_type(threat: str) -> str:
+    """The type of benign inputs with noise as strong as a threat."""
+    return f"noisy-{threat}"

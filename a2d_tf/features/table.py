@@ -1,0 +1,102 @@
+"""Several features of the same images, side by side."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2d_tf.classifiers import Classifier
+from a2d_tf.features.base import Feature, Measured, OnFinished, Values
+from a2d_tf.images.batching import ImageSource
+from a2d_tf.images.spec import Labels
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """The columns of several features, a row per image.
+
+    Attributes:
+      features: what each feature measured, by name.
+      labels: i64[N], what the classifier predicts for the images.
+    """
+
+    features: Mapping[str, Measured]
+    labels: Labels
+
+    @property
+    def values(self) -> Values:
+        """All columns f64[N,D], those of each feature side by side."""
+        return np.concatenate([measured.values for measured in self.features.values()], axis=1)
+
+    @property
+    def passes(self) -> dict[str, float]:
+        """The mean number of forward and backward passes per image, by feature."""
+        return {
+            name: float((measured.queries + measured.gradients).mean()) if len(self.labels) else 0.0
+            for name, measured in self.features.items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> "FeatureTable":
+        """Some of the rows."""
+        return FeatureTable(
+            {
+                name: Measured(
+                    measured.values[rows], measured.queries[rows], measured.gradients[rows]
+                )
+                for name, measured in self.features.items()
+            },
+            self.labels[rows],
+        )
+
+
+def needs(features: Iterable[Feature]) -> dict[str, bool]:
+    """What several features need of a classifier, as arguments of `Classifier.batches`."""
+    every = list(features)
+    return {
+        "needs_logits": any(feature.needs_logits for feature in every),
+        "needs_gradients": any(feature.needs_gradients for feature in every),
+    }
+
+
+def measure(
+    classifier: Classifier,
+    features: Mapping[str, Feature],
+    images: ImageSource,
+    *,
+    batch_size: int = 128,
+    on_finished: OnFinished | None = None,
+) -> FeatureTable:
+    """Measures every feature of every image. The images are read, checked and labelled once.
+
+    Args:
+      classifier: the classifier whose inputs are judged.
+      features: the features, by name, in the order of their columns.
+      images: f32[N,H,W,C] within the classifier's bounds, N may be 0; or a dataset of them, which
+        is never held as a whole.
+      batch_size: images at once; bounds the memory, changes no value.
+      on_finished: called with the number of (image, feature) pairs that just finished.
+
+    Raises:
+      InvalidInputError: images of the wrong shape, not finite or out of bounds.
+      UnsuitableClassifierError: the classifier fails its preflight check.
+      NotFittedError: a feature must be fitted first.
+    """
+    for feature in features.values():
+        feature.require_fit()
+    streams = {
+        name: feature.stream(classifier, batch_size=batch_size, on_finished=on_finished)
+        for name, feature in features.items()
+    }
+    labels = [np.zeros(0, np.int64)]
+    for batch in classifier.batches(images, batch_size, **needs(features.values())):
+        labels.append(batch.labels)
+        for stream in streams.values():
+            stream.update(batch)
+    return FeatureTable(
+        {name: stream.result() for name, stream in streams.items()}, np.concatenate(labels)
+    )

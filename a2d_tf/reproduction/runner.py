@@ -1,0 +1,141 @@
+"""How a table or figure of the paper is reproduced: its settings, its results and its files."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.evaluation.comparison import DEFAULT_MODELS, Comparison, prepare
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.reports.progress import Progress
+from a2d_tf.reports.tables import Table, to_markdown
+from a2d_tf.storage import files
+from a2d_tf.storage.provenance import versions
+from a2d_tf.threats import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproductionConfig:
+    """How large a reproduction is, and what it is made from.
+
+    Attributes:
+      datasets: "mnist", "cifar10" or both.
+      limit: images per cell.
+      seeds: images are drawn at random once for each seed; without seeds, the first images are
+        taken, as published.
+      workdir: where finished stages and results are kept.
+      data_dir: see `zoo.datasets.load_dataset`.
+      model_dir: folder with lenet_mnist.keras and convnet_cifar10.keras; None trains them.
+      baselines: names of the features to compare with.
+      progress: follows the stages.
+    """
+
+    datasets: Sequence[str]
+    limit: int
+    seeds: Sequence[int]
+    workdir: Path
+    data_dir: str | Path | None
+    model_dir: str | Path | None
+    baselines: Sequence[str]
+    progress: Progress
+
+    def comparisons(
+        self,
+        dataset: str,
+        threats: Sequence[str] | Mapping[str, Threat],
+        attacks: Sequence[str],
+        *,
+        slow_limit: int = 0,
+        baselines: Sequence[str] = (),
+    ) -> Iterator[tuple[Comparison, Path]]:
+        """A comparison and its folder for every seed."""
+        for seed in self.seeds or (0,):
+            yield Comparison(
+                dataset=dataset, limit=self.limit, threats=threats, attacks=attacks,
+                baselines=baselines, slow_limit=slow_limit, shuffle=bool(self.seeds), seed=seed,
+            ), self.workdir / (f"{dataset}-seed{seed}" if self.seeds else dataset)
+
+    def data(
+        self,
+        dataset: str,
+        threats: Sequence[str] | Mapping[str, Threat],
+        attacks: Sequence[str],
+    ) -> list[ExperimentData]:
+        """The data of an experiment for every seed; every attack is counted for all images."""
+        return [
+            prepare(
+                comparison, folder, data_dir=self.data_dir, model=self.model(dataset),
+                progress=self.progress,
+            )[0]
+            for comparison, folder in self.comparisons(dataset, threats, attacks)
+        ]
+
+    def model(self, dataset: str) -> Path | None:
+        """The dataset's classifier.
+
+        Raises:
+          InvalidInputError: it is not in the folder.
+        """
+        if self.model_dir is None:
+            return None
+        path = Path(self.model_dir) / f"{DEFAULT_MODELS[dataset][0]}_{dataset}.keras"
+        if not path.is_file():
+            raise InvalidInputError(
+                f"expected {path.name} in {self.model_dir}, got no such file; train it with "
+                "train.py or leave the folder out"
+            )
+        return path
+
+
+class ReproductionResult(NamedTuple):
+    """What an experiment found.
+
+    Attributes:
+      results: JSON values.
+      tables: ours beside the published, as tables.
+      draw: draws the figure to a PNG file.
+    """
+
+    results: dict[str, Any]
+    tables: Sequence[Table]
+    draw: Callable[[Path], None]
+
+
+class Experiment(NamedTuple):
+    """An experiment, the datasets that it is about, and its default number of images per cell."""
+
+    run: Callable[[ReproductionConfig], ReproductionResult]
+    datasets: tuple[str, ...]
+    limit: int
+
+
+def reproduce(
+    name: str, experiment: Experiment, config: ReproductionConfig
+) -> ReproductionResult:
+    """Runs or resumes an experiment and writes NAME.json, NAME.md and NAME.png to its folder.
+
+    Raises:
+      InvalidInputError: a dataset that it is not about; see also `run_comparison`.
+    """
+    if foreign := [dataset for dataset in config.datasets if dataset not in experiment.datasets]:
+        raise InvalidInputError(
+            f"expected datasets out of {', '.join(experiment.datasets)} for {name}, got "
+            f"{', '.join(foreign)}"
+        )
+    result = experiment.run(config)
+    picture = f"{name}.png"
+    result.draw(config.workdir / picture)
+    files.save_json(config.workdir / f"{name}.json", {
+        "experiment": name,
+        "limit": config.limit,
+        "seeds": list(config.seeds),
+        "versions": versions(),
+        **result.results,
+    })
+    tables = [
+        f"## {table.title}\n\n{to_markdown(table.header, table.rows)}" for table in result.tables
+    ]
+    text = [f"# {name}, limit {config.limit}", *tables, f"![{name}]({picture})"]
+    files.save_text(config.workdir / f"{name}.md", "\n\n".join(text) + "\n")
+    return result

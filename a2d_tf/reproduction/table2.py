@@ -1,0 +1,124 @@
+"""Table 2, Env 1: the AUROC of every cost attack and baseline on every threat."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.evaluation.comparison import run_comparison
+from a2d_tf.evaluation.published import published
+from a2d_tf.evaluation.summary import RANDOM_SPLITS
+from a2d_tf.reports import comparison_figures
+from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
+from a2d_tf.reports.tables import Table
+
+THREATS = ("fgsm", "bim-a", "jsma", "cw")
+ATTACKS = ("jsma", "bim", "bim2", "dba")
+# DBA takes seconds for an image: it is counted for a twentieth of them, if these are enough.
+DBA_SHARE, DBA_FEWEST = 20, 10
+# The parts of a comparison's results that are kept for each run.
+KEPT = (
+    "model", "splits", "slow_limits", "threats", "cells", "conformal_rate", "false_positive_rate",
+    "columns", "settings", "seconds",
+)
+Aurocs = dict[str, dict[str, list[float]]]  # threat -> method -> a value for each seed
+
+
+def run_table2(config: ReproductionConfig) -> ReproductionResult:
+    """Table 2, a comparison for each dataset and seed."""
+    enough = config.limit // DBA_SHARE >= DBA_FEWEST
+    cost_attacks = ATTACKS if enough else [name for name in ATTACKS if name != "dba"]
+    results: dict[str, Any] = {"datasets": {}}
+    tables, panels = [], {}
+    for dataset in config.datasets:
+        runs = [
+            run_comparison(
+                comparison, folder, data_dir=config.data_dir, model=config.model(dataset),
+                progress=config.progress,
+            )
+            for comparison, folder in config.comparisons(
+                dataset, THREATS, cost_attacks, slow_limit=config.limit // DBA_SHARE,
+                baselines=config.baselines,
+            )
+        ]
+        paper = published("table2_env1")[dataset]
+        aurocs, unseen = _aurocs(runs, "cells"), _aurocs(runs, "unseen")
+        confident = _aurocs(runs, "auroc_confident")
+        results["datasets"][dataset] = {
+            "auroc": aurocs, "auroc_unseen": unseen, "auroc_confident": confident,
+            "published": paper,
+            "runs": [{key: one[key] for key in KEPT} for one in runs],
+        }
+        part = "".join(f"; {a}: first {n} images" for a, n in runs[0]["slow_limits"].items())
+        tables.append(Table(f"AUROC on {dataset}{part}", *_rows(aurocs, paper)))
+        tables.append(Table(
+            f"AUROC on {dataset}, fitted on the other threats", *_rows(unseen, {})
+        ))
+        tables.append(Table(
+            f"AUROC on {dataset} where the classifier is confident of the benign image",
+            *_rows(confident, {}),
+        ))
+        tables.append(Table(
+            f"Conformal detector on fresh benign images of {dataset}",
+            [
+                "wanted", f"mean of {RANDOM_SPLITS} splits", "± sd",
+                "95 % interval of the wanted rate", "splits inside",
+            ],
+            [_rate(wanted, measured) for wanted, measured in runs[0]["conformal_rate"].items()],
+        ))
+        for threat, columns in aurocs.items():
+            panels[f"{dataset}, {threat}"] = {
+                _short(name): (float(np.mean(values)), paper[threat].get(name))
+                for name, values in columns.items()
+            }
+    draw = partial(comparison_figures.side_by_side, panels, "AUROC")
+    return ReproductionResult(results, tables, draw)
+
+
+def _aurocs(runs: list[dict[str, Any]], section: str) -> Aurocs:
+    return {
+        threat: {
+            name: [
+                one[section][threat][name]["auroc"]
+                for one in runs if name in one[section][threat]
+            ]
+            for name in row
+        }
+        for threat, row in runs[0][section].items()
+    }
+
+
+def _rows(
+    aurocs: Aurocs, paper: dict[str, dict[str, float]]
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows; the highest of a row is bold, and its spread stands below."""
+    columns = list(dict.fromkeys(name for row in aurocs.values() for name in row))
+    rows = []
+    for threat, row in aurocs.items():
+        means = {name: float(np.mean(values)) for name, values in row.items()}
+        best = max(means.values(), default=0.0)
+        rows.append([threat, "ours", *(_figure(means.get(name), best) for name in columns)])
+        if any(len(values) > 1 for values in row.values()):
+            spread = {n: float(np.std(v, ddof=1)) for n, v in row.items() if len(v) > 1}
+            rows.append(["", "± sd", *(_figure(spread.get(name)) for name in columns)])
+        if threat in paper:
+            rows.append(["", "paper", *(_figure(paper[threat].get(name)) for name in columns)])
+    return ["threat", "", *map(_short, columns)], rows
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("ensemble_")
+
+
+def _figure(value: float | None, best: float | None = None) -> str:
+    if value is None:
+        return ""
+    return f"**{value:.4f}**" if value == best else f"{value:.4f}"
+
+
+def _rate(wanted: str, measured: dict[str, Any]) -> list[str]:
+    lower, upper = measured["binomial_interval95"]
+    return [
+        f"{float(wanted):.0%}", f"{measured['measured']:.2%}", f"{measured['deviation']:.2%}",
+        f"{lower:.2%} to {upper:.2%}", f"{measured['splits_inside']:.0%}",
+    ]

@@ -1,0 +1,15 @@
+"""Threats: named recipes that craft the adversarial inputs to be detected, one per file.
+
+May import: errors, checks, images, classifiers, attacks.
+"""
+
+from a2d_tf import deprecated
+from a2d_tf.threats.base import CraftedImages, Threat
+from a2d_tf.threats.by_attack import AttackThreat
+from a2d_tf.threats.fgsm import FGSM
+from a2d_tf.threats.jsma import JSMA
+from a2d_tf.threats.presets import PRESETS, preset
+
+__all__ = ["AttackThreat", "CraftedImages", "FGSM", "JSMA", "PRESETS", "Threat", "preset"]
+
+__getattr__ = deprecated.names_of("threats")

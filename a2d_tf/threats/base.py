@@ -1,0 +1,65 @@
+"""What every threat is: a frozen setting with one `craft`."""
+
+import abc
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from a2d_tf import checks
+from a2d_tf.attacks.runner import OnFinished
+from a2d_tf.classifiers import Classifier
+from a2d_tf.images.spec import Images, Labels
+
+
+class CraftedImages(NamedTuple):
+    """Images that a threat crafted.
+
+    Attributes:
+      images: f32[N,H,W,C].
+      success: bool[N], whether the classifier's label is no longer the true one.
+    """
+
+    images: Images
+    success: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threat(abc.ABC):
+    """A recipe for adversarial inputs; its `repr` names it in tables and rebuilds it."""
+
+    def __post_init__(self) -> None:
+        checks.check_fields(self)
+
+    @abc.abstractmethod
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
+        """Adversarial versions f32[N,H,W,C] of images with true labels i64[N]."""
+
+    def craft(
+        self,
+        classifier: Classifier,
+        images: ArrayLike,
+        labels: ArrayLike,
+        on_finished: OnFinished | None = None,
+    ) -> CraftedImages:
+        """Crafts an adversarial version of every image.
+
+        Args:
+          classifier: the classifier to attack.
+          images: f32[N,H,W,C], which the classifier gets right.
+          labels: i64[N], their true labels.
+          on_finished: called with the number of images that were just crafted.
+
+        Raises:
+          InvalidInputError: images that do not fit.
+          UnsuitableClassifierError: the classifier fails its preflight check.
+        """
+        benign = classifier.check(images)
+        truth = np.asarray(labels, np.int64)
+        classifier.preflight(benign)
+        report = on_finished or (lambda count: None)
+        adversarial = self.perturb(classifier, benign, truth, report)
+        return CraftedImages(adversarial, classifier.predict(adversarial) != truth)

@@ -1,0 +1,51 @@
+"""Steps for a classifier of one's own."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf import Bounds, Classifier, InvalidInputError, attacks
+
+
+@pytest.mark.parametrize("name", ["bim", "bim2", "bim-search", "bim2-search"])
+def test_benign_images_take_as_many_steps_as_wanted(
+    name: str, classifier: Classifier, benign: np.ndarray
+) -> None:
+    attack = attacks.calibrate(name, classifier, benign[:60], cost=80)
+    assert type(attack) is type(attacks.preset(name, "mnist"))
+    assert attack.search == name.endswith("-search")
+    assert np.median(attack.run(classifier, benign[:60]).cost) == pytest.approx(80, rel=0.06)
+    other = attack.run(classifier, benign[60:160])
+    assert np.median(other.cost) == pytest.approx(80, rel=0.3)
+    assert other.success.mean() > 0.7
+
+
+def test_steps_do_not_depend_on_the_scale_of_the_pixels(
+    classifier: Classifier, benign: np.ndarray
+) -> None:
+    wide = Classifier(lambda images: classifier(images / 255), Bounds(0, 255))
+    narrow = attacks.calibrate("bim-search", classifier, benign[:40])
+    scaled = attacks.calibrate("bim-search", wide, 255 * benign[:40])
+    assert scaled.step == pytest.approx(narrow.step, rel=0.03)
+
+
+def test_jsma_is_left_as_published(classifier: Classifier, benign: np.ndarray) -> None:
+    assert attacks.calibrate("jsma", classifier, benign[:5]) == attacks.preset("jsma", "mnist")
+
+
+def test_what_cannot_be_calibrated_is_refused(classifier: Classifier, benign: np.ndarray) -> None:
+    def constant(images: tf.Tensor) -> tf.Tensor:
+        # Leans on its pixels, but never as far as another label.
+        lean = tf.reduce_mean(images, axis=(1, 2, 3))
+        return tf.stack([5 + lean, lean], axis=1) * [[1.0, 0.5]]
+
+    for name, one, images, cost, message in (
+        ("dba", classifier, benign[:5], 100, "which has no step"),
+        ("bim", classifier, benign[:5], 50.5, "a median cost to be an integer, got 50.5"),
+        ("bin", classifier, benign[:5], 100, "expected an attack out of"),
+        ("bim", classifier, benign[:0], 100, "at least one benign image"),
+        ("bim", classifier, benign[:5], 9, "at least 10, got 9"),
+        ("bim", Classifier(constant), benign[:5], 100, "keep at any distance"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            attacks.calibrate(name, one, images, cost=cost)

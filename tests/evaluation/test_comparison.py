@@ -1,0 +1,155 @@
+"""A comparison from end to end: its figures, its files, and how it resumes."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from matplotlib import image
+
+RunScript = Callable[..., subprocess.CompletedProcess[str]]
+COMPARE = Path(__file__).parents[2] / "scripts" / "compare.py"
+
+BENIGN_ONLY = ["ensemble_zscore", "ensemble_conformal"]
+SUPERVISED = ["ensemble_knn", "ensemble_svm", "ensemble_forest", "ensemble_logistic",
+              "ensemble_directions", "kd", "lid"]
+
+
+def command(model: Path, workdir: Path, *flags: str) -> list[str]:
+    return [
+        sys.executable, str(COMPARE), f"--model={model}", f"--workdir={workdir}", "--limit=40",
+        "--attacks=bim-search,jsma", *flags,
+    ]
+
+
+@pytest.fixture(scope="module")
+def compare(run_script: RunScript) -> RunScript:
+    def run(model: Path, workdir: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+        return run_script("compare", *command(model, workdir, *flags)[2:], cwd=workdir)
+
+    return run
+
+
+def stages(workdir: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (workdir / "stages").glob("*.npz")}
+
+
+@pytest.fixture(scope="module")
+def finished(
+    compare: RunScript, small_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """The working folder and the output of a run that was killed on its way and resumed."""
+    workdir = tmp_path_factory.mktemp("run")
+    with subprocess.Popen(
+        command(small_model, workdir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while len(stages(workdir)) < 4 and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    killed_with = stages(workdir)
+    assert len(killed_with) >= 4 and not (workdir / "results.json").exists()
+    done = compare(small_model, workdir)
+    assert done.returncode == 0, done.stderr
+    assert stages(workdir).items() >= killed_with.items()  # none of them was written again
+    assert "done in" in done.stderr
+    return workdir, done.stdout
+
+
+def test_results(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["splits"] == {"fit": 100, "calibration": 100, "test": 40}
+    assert list(results["cells"]) == ["fgsm", "bim-a"]
+    columns = ["bim-search", "jsma", *BENIGN_ONLY, *SUPERVISED]
+    assert list(results["columns"]) == columns and results["baselines"] == ["kd", "lid"]
+    for row in results["cells"].values():
+        assert list(row) == columns
+        for cell in row.values():
+            lower, upper = cell["auroc_ci95"]
+            assert 0 <= lower <= cell["auroc"] <= upper <= 1 and lower < 1
+        assert row["bim-search"]["auroc_noisy"] is None and 0 < row["kd"]["auroc_noisy"] < 1
+    for ours in ("bim-search", *BENIGN_ONLY, *SUPERVISED[:-2]):
+        assert results["cells"]["bim-a"][ours]["auroc"] > 0.8
+    assert list(results["unseen"]["fgsm"]) == SUPERVISED
+    medians = {kind: costs["bim-search"]["median"] for kind, costs in results["costs"].items()}
+    assert medians["bim-a"] < medians["benign"]
+    assert 0 < results["threats"]["fgsm"]["success_rate"] <= 1
+    assert set(results["false_positive_rate"]["kd"]) == {"0.01", "0.05", "0.1"}
+    for asked, rate in results["conformal_rate"].items():
+        lower, upper = rate["binomial_interval95"]
+        assert lower <= float(asked) <= upper and lower <= rate["measured"] <= upper
+
+
+def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -> None:
+    workdir, printed = finished
+    cells = json.loads((workdir / "results.json").read_text())["cells"]
+    auroc = cells["bim-a"]["bim-search"]["auroc"]
+    assert f"{auroc:.4f}" in printed and "fgsm" in printed
+    assert f"Report: {workdir / 'report.md'}" in printed
+
+
+def test_the_report_and_its_pictures(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    pictures = re.findall(r"!\[.*?\]\(<?(.*?)>?\)", (workdir / "report.md").read_text())
+    assert pictures == ["roc-fgsm.png", "roc-bim-a.png", "costs.png", "examples.png"]
+    for picture in pictures:
+        assert np.ptp(image.imread(workdir / picture)) > 0
+
+
+def test_a_finished_run_is_not_redone(
+    compare: RunScript, finished: tuple[Path, str], small_model: Path
+) -> None:
+    workdir, _ = finished
+    before, results = stages(workdir), (workdir / "results.json").read_bytes()
+    done = compare(small_model, workdir)
+    assert done.returncode == 0 and "done in" not in done.stderr, done.stderr
+    assert stages(workdir) == before
+    assert (workdir / "results.json").read_bytes() == results
+
+
+@pytest.mark.parametrize("change", [pytest.param("images", marks=pytest.mark.long), "model"])
+def test_changes_do_not_reuse_stale_stages(
+    change: str, compare: RunScript, finished: tuple[Path, str], small_model: Path, tmp_path: Path
+) -> None:
+    workdir, _ = finished
+    before = stages(workdir)
+    model, flags = small_model, ["--baselines=", "--threats=fgsm", "--attacks=bim-search"]
+    if change == "images":
+        flags += ["--shuffle", "--seed=1"]
+    else:
+        other = keras.saving.load_model(small_model)
+        other.layers[-1].bias.assign_add(np.linspace(0, 0.01, 10))
+        model = tmp_path / small_model.name
+        other.save(model)
+    done = compare(model, workdir, *flags)
+    assert done.returncode == 0, done.stderr
+    made = {name.rsplit("-", 1)[0] for name in stages(workdir).keys() - before.keys()}
+    # Predictions depend on the model alone.
+    predictions = {"predictions"} if change == "model" else set()
+    parts = ("benign-fit", "benign-calibration", "benign-test", "fgsm-fit", "fgsm-test")
+    costs = {f"cost-bim-search-{part}" for part in parts}
+    costs |= {name.replace("cost-bim-search", "directions") for name in costs}
+    assert made == {"craft-fgsm-fit", "craft-fgsm-test"} | costs | predictions
+
+
+@pytest.mark.long
+def test_a_slow_attack_counts_the_first_images_only(
+    compare: RunScript, finished: tuple[Path, str], small_model: Path
+) -> None:
+    flags = ["--baselines=", "--threats=fgsm", "--defences=bim,dba", "--first=8"]
+    done = compare(small_model, finished[0], *flags)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((finished[0] / "results.json").read_text())
+    row = results["cells"]["fgsm"]
+    assert row["dba"]["tested"][0] == 8 and 0 < row["dba"]["tested"][1] <= 8
+    assert row["bim-search"]["tested"][0] == row["ensemble_zscore"]["tested"][0] == 40
+    assert "of the first 8 benign images" in results["columns"]["dba"]
+    assert "dba" not in results["false_positive_rate"]
+    assert "bim-search" in results["columns"]["ensemble_knn"]

@@ -1,0 +1,201 @@
+"""The report shows the right numbers in the right cells."""
+
+import copy
+import json
+import re
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from a2d_tf.reports import comparison_report, tables
+
+COLUMNS = ["bim", "bim2", "jsma", "dba", "ensemble_knn", "kd", "lid"]
+
+
+def cell(auroc: float, published: float | None = None) -> dict[str, Any]:
+    return {
+        "auroc": auroc,
+        "auroc_ci95": [auroc - 0.004, auroc + 0.002],
+        "tpr_at_fpr": {"0.1": auroc - 0.1, "0.01": auroc - 0.3, "0.05": auroc - 0.2},
+        "published": published,
+    }
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    values = {
+        "dataset": "mnist", "limit": 1000, "shuffle": False, "seed": 7,
+        "model": {"name": "lenet.keras", "sha256": "c0ffee", "test_accuracy": 0.9902},
+        "settings": {
+            "attacks": {"bim": "BIM(eps=0.3)", "bim2": "BIM2()", "jsma": "JSMA()", "dba": "DBA()"},
+            "threats": {"fgsm": "FGSM(eps=0.3)", "cw": "a|b"},
+            "detectors": {"bim": "ZScore(h=-1.281552, votes=2)"},
+        },
+        "versions": {"a2d_tf": "0.1.0", "tensorflow": "2.21.0"},
+        "splits": {"fit": 500, "calibration": 400, "test": 900},
+        "threats": {
+            "fgsm": {"crafted": 1000, "success_rate": 0.93, "tested": 930},
+            "cw": {"crafted": 800, "success_rate": 1.0, "tested": 800},
+        },
+        "columns": {name: f"what {name} is" for name in COLUMNS},
+        "baselines": ["kd", "lid"],
+        "cells": {
+            "fgsm": {name: cell(0.99 - 0.01 * i) for i, name in enumerate(COLUMNS)},
+            "cw": {name: cell(0.90 + 0.001 * i) for i, name in enumerate(COLUMNS)},
+        },
+        "unseen": {"cw": {"kd": cell(0.61), "ensemble_knn": cell(0.62)}},
+        "costs": {
+            "benign": {"bim": {"median": 236.0, "quartiles": [180.0, 290.5], "at_cap": 0.031,
+                               "n": 900}},
+            "fgsm": {"bim": {"median": 4.0, "quartiles": [1.0, 9.0], "at_cap": 0.0, "n": 930}},
+        },
+        "false_positive_rate": {"bim": {"0.01": 0.012, "0.05": 0.05, "0.1": 0.113}},
+        "seconds": {"train": 12.0, "costs/bim/benign": 33.14},
+    }
+    values["cells"]["fgsm"]["bim"]["published"] = 0.9922  # type: ignore[index]
+    parsed: dict[str, Any] = json.loads(json.dumps(values))
+    return parsed
+
+
+def grid(text: str, heading: str) -> dict[tuple[str, str], str]:
+    """The markdown table under a heading, as (row, column) -> cell."""
+    section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
+    header, _, *rows = lines
+    assert all(len(row) == len(header) for row in rows)
+    return {(row[0], name): value for row in rows for name, value in zip(header, row)}
+
+
+def terminal(results: dict[str, Any]) -> str:
+    table = comparison_report.table(results)
+    width = tables.terminal_width(table)
+    console = Console(width=width, force_terminal=True, color_system="standard")
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def plain_lines(shown: str) -> list[str]:
+    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()]
+
+
+def test_summary(results: dict[str, Any]) -> None:
+    head = comparison_report.markdown(results, []).split("## ")[0]
+    for fact in ("mnist", "`lenet.keras`", "0.9902", "1000 images", "the first that", "500 fit",
+                 "400 calibration", "900 test", "seed 7"):
+        assert fact in head
+
+
+def test_auroc_cells(results: dict[str, Any]) -> None:
+    cells = grid(comparison_report.markdown(results, []), "Detection")
+    assert cells["fgsm", "bim"] == "**0.9900** [0.986, 0.992] (paper 0.9922)"
+    assert cells["fgsm", "bim2"] == "0.9800 [0.976, 0.982]"
+    assert cells["cw", "bim"] == "0.9000 [0.896, 0.902]"
+    assert cells["cw", "lid"] == "**0.9060** [0.902, 0.908]"
+    assert sum("**" in value for value in cells.values()) == 2
+
+
+def test_verdicts_name_the_best_and_whether_it_is_a_baseline(results: dict[str, Any]) -> None:
+    text = comparison_report.markdown(results, [])
+    assert ("`fgsm`: highest is `bim` (not a baseline) with 0.9900; "
+            "the interval of no other column overlaps.") in text
+    assert ("`cw`: highest is `lid` (a baseline) with 0.9060; the interval overlaps with that of "
+            "`bim`, `bim2`, `jsma`, `dba`, `ensemble_knn`, `kd`, so their order is uncertain."
+            ) in text
+
+
+def test_an_ensemble_of_costs_is_no_baseline_and_a_tie_names_both(results: dict[str, Any]) -> None:
+    results["cells"] = {"fgsm": {"ensemble_knn": cell(0.9), "kd": cell(0.9)}}
+    text = comparison_report.markdown(results, [])
+    assert "highest is `ensemble_knn` (not a baseline) and `kd` (a baseline) with 0.9000" in text
+
+
+def test_true_positive_rates_are_ordered_by_rate(results: dict[str, Any]) -> None:
+    text = comparison_report.markdown(results, [])
+    cells = grid(text, "Detected at a fixed false-positive rate")
+    assert cells["fgsm", "bim"] == "69.0 / 79.0 / 89.0"
+    assert "when 1.0 % / 5.0 % / 10.0 % of the benign" in text
+
+
+def test_unseen_shows_only_its_own_columns(results: dict[str, Any]) -> None:
+    cells = grid(comparison_report.markdown(results, []), "Threats not seen in fitting")
+    assert {column for _, column in cells} == {"threat", "ensemble_knn", "kd"}
+    assert cells["cw", "ensemble_knn"] == "**0.6200** [0.616, 0.622]"
+    assert cells["cw", "kd"] == "0.6100 [0.606, 0.612]"
+
+
+def test_other_tables(results: dict[str, Any]) -> None:
+    text = comparison_report.markdown(results, [])
+    threats = grid(text, "Threats")
+    assert threats["fgsm", "success rate"] == "93.0 %" and threats["fgsm", "tested"] == "930"
+    assert threats["cw", "setting"] == r"`a\|b`"
+    assert "| bim | benign | 900 | 236 | 180 to 290.5 | 3.1 % |" in text
+    assert "| bim | fgsm | 930 | 4 | 1 to 9 | 0.0 % |" in text
+    rates = grid(text, "False positives: asked and measured")
+    assert rates["bim", "asked 1.0 %"] == "1.2 %" and rates["bim", "asked 10.0 %"] == "11.3 %"
+    for row in ("| tensorflow | 2.21.0 |", "| costs/bim/benign | 33.1 |", "`c0ffee`",
+                "| bim | `BIM(eps=0.3)` |", "- `kd`: what kd is"):
+        assert row in text
+
+
+def test_pictures(results: dict[str, Any]) -> None:
+    text = comparison_report.markdown(results, [("ROC of fgsm", "pictures/roc.png")])
+    assert "![ROC of fgsm](<pictures/roc.png>)" in text
+    assert "## Pictures" not in comparison_report.markdown(results, [])
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_no_unseen_section_without_unseen_results(results: dict[str, Any], missing: bool) -> None:
+    results["unseen"] = {}
+    if missing:
+        del results["unseen"]
+    text = comparison_report.markdown(results, [])
+    assert "not seen in fitting" not in text and "\n\n\n" not in text
+
+
+def test_missing_cells_are_dashes(results: dict[str, Any]) -> None:
+    del results["cells"]["fgsm"]["kd"]
+    results["cells"]["cw"] = {"kd": cell(0.8)}
+    results["cells"]["jsma"] = {}
+    results["threats"]["jsma"] = {"crafted": 9, "success_rate": 0.0, "tested": 0}
+    text = comparison_report.markdown(results, [])
+    cells = grid(text, "Detection")
+    assert cells["fgsm", "kd"] == cells["cw", "bim"] == cells["jsma", "kd"] == "–"
+    assert cells["cw", "kd"] == "**0.8000** [0.796, 0.802]"
+    assert "`jsma`: nothing was measured." in text
+    cw = next(line for line in plain_lines(terminal(results)) if line.startswith("cw"))
+    assert cw.split() == ["cw", "–", "–", "–", "–", "–", "0.8000", "–"]
+
+
+def test_terminal_table_fits_its_width(results: dict[str, Any]) -> None:
+    for row in results["cells"].values():
+        for value in row.values():
+            value["published"] = 0.9922
+    lines = plain_lines(terminal(results))
+    assert max(map(len, lines)) <= 104
+    fgsm = next(i for i, line in enumerate(lines) if line.startswith("fgsm"))
+    assert lines[fgsm].split()[1:] == [f"{0.99 - 0.01 * i:.4f}" for i in range(7)]
+    assert lines[fgsm + 1].split()[:5] == ["95", "%", "CI", "0.986–0.992", "0.976–0.982"]
+    assert lines[fgsm + 2].split() == ["paper"] + ["0.9922"] * 7
+    assert lines[fgsm + 3].split()[:4] == ["TPR", "%", "69/79/89", "68/78/88"]
+    assert lines[fgsm + 4].split() == ["ASR", "93", "%"]
+
+
+def test_terminal_table_marks_the_best_and_leaves_out_absent_figures(
+    results: dict[str, Any],
+) -> None:
+    shown = terminal(results)
+    assert "\x1b[1m0.9900\x1b[0m" in shown and "\x1b[1m0.9060\x1b[0m" in shown
+    assert "\x1b[1m0.9800" not in shown
+    lines = plain_lines(shown)
+    assert [line.split() for line in lines if line.startswith("paper")] == [
+        ["paper", "0.9922", *["–"] * 6]
+    ]
+
+
+def test_results_are_left_as_they_were(results: dict[str, Any]) -> None:
+    before = copy.deepcopy(results)
+    comparison_report.markdown(results, [])
+    comparison_report.table(results)
+    assert results == before

@@ -1,0 +1,82 @@
+"""The paper's classifiers, and their training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from a2d_tf import InvalidInputError
+from a2d_tf.zoo import MODELS, Dataset, architectures, training
+
+
+def tiny(shape: tuple[int, int, int]) -> Dataset:
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(20, *shape)).astype(np.float32)
+    labels = np.arange(20) % 10
+    return Dataset(images, labels, images, labels)
+
+
+def test_lenet_is_feinmans() -> None:
+    model = architectures.lenet((28, 28, 1), 10)
+    convolutions = 64 * 9 + 64 + 64 * 64 * 9 + 64
+    assert model.count_params() == convolutions + 9216 * 128 + 128 + 128 * 10 + 10
+
+
+def test_convnet_is_feinmans() -> None:
+    model = architectures.convnet((32, 32, 3), 10)
+    widths = [3, 32, 32, 64, 64, 128, 128]
+    convolutions = sum(9 * a * b + b for a, b in zip(widths, widths[1:]))
+    dense = sum(a * b + b for a, b in ((2048, 1024), (1024, 512), (512, 10)))
+    assert model.count_params() == convolutions + dense
+    assert len(model.losses) == 4  # kernel and bias of the two hidden layers
+
+
+@pytest.mark.parametrize("name, file", [
+    ("lenet", "lenet_mnist"), ("convnet", "convnet_cifar10"),
+])
+def test_architectures_equal_the_trained_ones(
+    name: str, file: str, shared: Callable[[str], Path]
+) -> None:
+    trained = keras.saving.load_model(shared(f"models/{file}.keras"))
+    ours = MODELS[name](trained.input_shape[1:], 10)
+    drop = {"name", "dtype", "seed", "data_format"}
+
+    def layout(model: keras.Model) -> list[tuple[str, dict[str, object]]]:
+        return [
+            (type(layer).__name__,
+             {k: v for k, v in layer.get_config().items() if k not in drop})
+            for layer in model.layers
+        ]
+
+    kinds = [kind for kind, _ in layout(ours)]
+    weighted = [entry for entry in layout(ours) if entry[0] in ("Conv2D", "Dense")]
+    assert weighted == [e for e in layout(trained) if e[0] in ("Conv2D", "Dense")]
+    assert sorted(kinds) == sorted(kind for kind, _ in layout(trained))
+
+
+def test_training_is_determined_by_the_seed(tmp_path: Path) -> None:
+    data = tiny((12, 12, 1))
+    first, again, other = (training.train("lenet", data, 1, seed=seed) for seed in (3, 3, 4))
+    for ours, same in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, same)
+    assert np.abs(first.get_weights()[0] - other.get_weights()[0]).max() > 0
+    training.save(first, tmp_path / "new" / "model.keras")
+    assert (tmp_path / "new" / "model.keras").is_file()
+
+
+def test_the_convnet_trains() -> None:
+    epochs: list[int] = []
+    model = training.train("convnet", tiny((8, 8, 3)), 2, on_epoch=epochs.append)
+    assert epochs == [1, 1] and model.output_shape == (None, 10)
+
+
+def test_unfit_requests_are_refused(tmp_path: Path) -> None:
+    data = tiny((12, 12, 1))
+    with pytest.raises(InvalidInputError, match="a model out of lenet, convnet"):
+        training.train("resnet", data, 1)
+    with pytest.raises(InvalidInputError, match="got 0 epochs"):
+        training.train("lenet", data, 0)
+    with pytest.raises(InvalidInputError, match="ends in .keras"):
+        training.save(architectures.lenet((12, 12, 1), 2), tmp_path / "model.h5")
