@@ -173,37 +173,38 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def direction_costs(classifier: Any, images: Any, **options: Any) -> Any:
     """The columns of `features.DirectionCosts`."""
-    from a2d_tf.features import DirectionCosts
-    return DirectionCosts().measure(classifier, images, **options)
+    return _current("features", "DirectionCosts")().measure(classifier, images, **options)
 
 
 def gathered(classifier: Any, images: Any) -> Any:
     """`images.to_array` for a classifier."""
-    from a2d_tf.images import to_array
-    return to_array(images, classifier.input_spec)
+    return _current("images", "to_array")(images, classifier.input_spec)
 
 
 def BIMa(*, eps: float, step: float, iterations: int = 50) -> Any:
     """`threats.AttackThreat` of an attack `BIM`."""
-    from a2d_tf.attacks import BIM
-    from a2d_tf.threats import AttackThreat
-    return AttackThreat(attack=BIM(eps=eps, step=step, max_iterations=iterations))
+    return _threat("BIM", eps=eps, step=step, max_iterations=iterations)
 
 
 def CW(
     *, kappa: float, c: float, step: float = 0.05, constants: int = 4, iterations: int = 100
 ) -> Any:
     """`threats.AttackThreat` of an attack `CarliniWagner`."""
-    from a2d_tf.attacks import CarliniWagner
-    from a2d_tf.threats import AttackThreat
-    return AttackThreat(attack=CarliniWagner(
-        confidence=kappa, initial_const=c, step=step, binary_search_steps=constants,
-        max_iterations=constants * iterations,
-    ))
+    return _threat(
+        "CarliniWagner", confidence=kappa, initial_const=c, step=step,
+        binary_search_steps=constants, max_iterations=constants * iterations,
+    )
 
 
 def DeepFool(*, iterations: int = 100) -> Any:
     """`threats.AttackThreat` of an attack `DeepFool`."""
-    from a2d_tf import attacks
-    from a2d_tf.threats import AttackThreat
-    return AttackThreat(attack=attacks.DeepFool(max_iterations=iterations))
+    return _threat("DeepFool", max_iterations=iterations)
+
+
+def _threat(attack: str, **settings: Any) -> Any:
+    return _current("threats", "AttackThreat")(attack=_current("attacks", attack)(**settings))
+
+
+def _current(module: str, name: str) -> Any:
+    # Every room may import this module, which therefore imports none of them beforehand.
+    return getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
