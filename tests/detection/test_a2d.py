@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -148,3 +149,17 @@ def test_no_images_have_no_verdicts(classifier: Classifier, benign: np.ndarray) 
     a2d = A2D(classifier, ATTACKS, detectors.ZScore()).fit(benign[:20])
     detection = a2d.predict(np.zeros((0, 8, 8, 1)))
     assert detection.costs.shape == (0, 2) and detection.is_adversarial.shape == (0,)
+
+
+def test_what_outputs_mean_is_saved(
+    model: keras.Model, benign: np.ndarray, tmp_path: Path
+) -> None:
+    # The softmax cannot be left out: it is not the last layer.
+    network = keras.Sequential([*model.layers, keras.layers.Reshape((10,))])
+    classifier = Classifier(network, probabilities=True)
+    a2d = A2D(classifier, ATTACKS["bim"], detectors.ZScore(votes=1)).fit(benign[:60])
+    a2d.save(tmp_path / "detector")
+    loaded = A2D.load(tmp_path / "detector")
+    assert loaded.classifier.probabilities
+    expected = a2d.predict(benign[60:90]).costs
+    np.testing.assert_array_equal(loaded.predict(benign[60:90]).costs, expected)
