@@ -6,6 +6,7 @@ from a2d_tf.classifiers import Classifier
 from a2d_tf.detection import Detection
 from a2d_tf.errors import (
     A2DError,
+    DetectorWarning,
     InvalidInputError,
     NotFittedError,
     UnsuitableClassifierError,
@@ -21,6 +22,7 @@ __all__ = [
     "Classifier",
     "CostTable",
     "Detection",
+    "DetectorWarning",
     "Feature",
     "InvalidInputError",
     "NotFittedError",

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from a2d_tf import deprecated
 from a2d_tf.attacks import Attack
 from a2d_tf.checks import integer
-from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers import Classifier, as_classifier
 from a2d_tf.detection import Detection, DetectorState, early_stopping, fitting, saving
-from a2d_tf.detection.arguments import OWN, Features, as_classifier, as_detector, as_features
+from a2d_tf.detection.arguments import OWN, Features, as_detector, as_features
 from a2d_tf.detection.result import detect
 from a2d_tf.detection.state import check_combination
 from a2d_tf.detectors import Detector

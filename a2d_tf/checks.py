@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.errors import InvalidInputError
 
@@ -82,6 +83,36 @@ def boolean(value: Any, what: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(f"expected {what} to be True or False, got {value!r}")
     return bool(value)
+
+
+def class_labels(
+    labels: ArrayLike, count: int, what: str = "labels", classes: int | None = None
+) -> NDArray[np.int64]:
+    """Labels as i64[N]; a column [N,1], as `keras.datasets` gives them, is one too.
+
+    Args:
+      labels: integers [N] or [N,1].
+      count: N.
+      what: what they are, for the message.
+      classes: the number of classes, if it is known.
+
+    Raises:
+      InvalidInputError: labels of another shape or type, or beyond the classes.
+    """
+    array = np.asarray(labels)
+    if array.shape == (count, 1):
+        array = array[:, 0]
+    if array.shape != (count,) or (count and not np.issubdtype(array.dtype, np.integer)):
+        hint = "; give numpy.argmax(labels, axis=1)" if array.ndim == 2 else ""
+        raise InvalidInputError(
+            f"expected {count} integer {what}, one per image, got {array.dtype} of shape "
+            f"{list(array.shape)}{hint}"
+        )
+    if count and array.min() < 0:
+        raise InvalidInputError(f"expected {what} >= 0, got {array.min()}")
+    if count and classes is not None and array.max() >= classes:
+        raise InvalidInputError(f"expected {what} below the {classes} classes, got {array.max()}")
+    return array.astype(np.int64)
 
 
 def check_fields(instance: Any) -> None:

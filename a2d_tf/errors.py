@@ -22,3 +22,7 @@ class NotFittedError(
     A2DError, RuntimeError, sklearn.exceptions.NotFittedError  # type: ignore[misc]
 ):
     """Something was asked to measure, score, calibrate, predict or save before it was fitted."""
+
+
+class DetectorWarning(UserWarning):
+    """A detector was fitted, but so that it flags nothing, or has little to judge by."""

@@ -11,8 +11,8 @@ import a2d_tf
 ROOT = Path(__file__).parents[1]
 WRITER = ROOT / "docs" / "write_api.py"
 NAMES = {
-    "A2D", "A2DError", "Bounds", "Classifier", "CostTable", "Detection", "Feature",
-    "InvalidInputError", "NotFittedError", "UnsuitableClassifierError", "__version__",
+    "A2D", "A2DError", "Bounds", "Classifier", "CostTable", "Detection", "DetectorWarning",
+    "Feature", "InvalidInputError", "NotFittedError", "UnsuitableClassifierError", "__version__",
     "attack_costs", "attacks", "detectors", "features",
 }
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from a2d_tf import checks, deprecated
 from a2d_tf.attacks.loop import Examples, State
 from a2d_tf.attacks.runner import NO_COST, AttackResult, AttackStream, OnFinished
-from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers import Classifier, as_classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.batching import ImageSource, to_array
 from a2d_tf.images.spec import Images
@@ -72,9 +72,10 @@ class Attack(abc.ABC):
         which side of both its cost lies (paper, section 5.3.2).
 
         Args:
-          classifier: the classifier to attack.
+          classifier: the classifier to attack, or a Keras model with pixels in [0, 1].
           images: f32[N,H,W,C] within the classifier's bounds, or a dataset of them; N may be 0.
-          labels: i64[N], the labels to leave; None for the classifier's own predictions.
+          labels: i64[N] or i64[N,1], the labels to leave; None for the
+            classifier's own predictions.
           targets: i64[N], the labels to reach; None if any other label will do. Only some attacks
             take targets (`takes_targets`).
           min_cost: i64[N], or one for all. Costs <= min_cost may be reported as any value <=
@@ -91,6 +92,7 @@ class Attack(abc.ABC):
           InvalidInputError: images, labels, targets or bounds on the cost do not fit.
           UnsuitableClassifierError: the classifier fails its preflight check.
         """
+        classifier = as_classifier(classifier)
         stream = self.stream(
             classifier, seed=seed, batch_size=batch_size, keep_images=True, on_finished=on_finished
         )
@@ -101,8 +103,8 @@ class Attack(abc.ABC):
             )
         checked = to_array(images, classifier.input_spec)
         per_image = {
-            "labels": _check_labels(labels, len(checked), "labels"),
-            "targets": self._check_targets(targets, classifier, checked),
+            "labels": self._check_classes(labels, "labels", classifier, checked),
+            "targets": self._check_classes(targets, "targets", classifier, checked),
             "min_cost": _check_cost(min_cost, NO_COST, len(checked), "min_cost"),
             "max_cost": _check_cost(max_cost, self.max_iterations, len(checked), "max_cost"),
         }
@@ -138,22 +140,18 @@ class Attack(abc.ABC):
             on_finished=on_finished,
         )
 
-    def _check_targets(
-        self, targets: ArrayLike | None, classifier: Classifier, images: Images
+    def _check_classes(
+        self, given: ArrayLike | None, what: str, classifier: Classifier, images: Images
     ) -> NDArray[np.int32]:
-        if targets is not None and not self.takes_targets:
+        if given is None:
+            return np.full(len(images), -1, np.int32)
+        if what == "targets" and not self.takes_targets:
             raise InvalidInputError(
                 f"expected no targets for {type(self).__name__}, which leaves a label for any "
                 "other, got some; leave them out"
             )
-        checked = _check_labels(targets, len(images), "targets")
-        if targets is not None and len(images):
-            classes = classifier.logits(images[:1]).shape[1]
-            if checked.max() >= classes:
-                raise InvalidInputError(
-                    f"expected targets below the {classes} classes, got {checked.max()}"
-                )
-        return checked
+        classes = class_count(classifier, images)
+        return checks.class_labels(given, len(images), what, classes).astype(np.int32)
 
 
 def needs(attacks: Iterable[Attack]) -> dict[str, bool]:
@@ -165,18 +163,11 @@ def needs(attacks: Iterable[Attack]) -> dict[str, bool]:
     }
 
 
-def _check_labels(labels: ArrayLike | None, count: int, what: str) -> NDArray[np.int32]:
-    if labels is None:
-        return np.full(count, -1, np.int32)
-    array = np.asarray(labels)
-    if array.shape != (count,) or (count and not np.issubdtype(array.dtype, np.integer)):
-        raise InvalidInputError(
-            f"expected {count} integer {what}, one per image, got {array.dtype} of shape "
-            f"{list(array.shape)}"
-        )
-    if count and array.min() < 0:
-        raise InvalidInputError(f"expected {what} >= 0, got {array.min()}")
-    return array.astype(np.int32)
+def class_count(classifier: Classifier, images: Images) -> int | None:
+    """The number of classes; None if the classifier tells labels alone, or without an image."""
+    if classifier.is_black_box or not len(images):
+        return None
+    return int(classifier.logits(images[:1]).shape[1])
 
 
 def _check_cost(cost: ArrayLike | None, default: int, count: int, what: str) -> NDArray[np.int32]:

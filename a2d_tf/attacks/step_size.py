@@ -12,7 +12,7 @@ from a2d_tf.attacks.boundary_attack import DBA
 from a2d_tf.attacks.loop import Examples, State
 from a2d_tf.attacks.presets import preset
 from a2d_tf.attacks.runner import AttackStream
-from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers import Classifier, as_classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.batching import ImageSource, to_array
 from a2d_tf.images.spec import Images
@@ -55,7 +55,7 @@ def calibrate(
         distance.
       UnsuitableClassifierError: the classifier fails its preflight check.
     """
-    template = preset(name)
+    template, classifier = preset(name), as_classifier(classifier)
     if isinstance(template, DBA):
         raise InvalidInputError(
             "expected bim, bim2, a search by either or an attack that suits every classifier, got "

@@ -4,5 +4,6 @@ May import: errors, checks, images.
 """
 
 from a2d_tf.classifiers.classifier import Classifier
+from a2d_tf.classifiers.wrapping import as_classifier
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "as_classifier"]

@@ -3,39 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-
 from a2d_tf import checks, detectors
 from a2d_tf.attacks import PRESETS, Attack
-from a2d_tf.classifiers import Classifier
 from a2d_tf.detectors import Detector
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import AttackCost, Feature, by_name
-from a2d_tf.images.spec import Bounds
 
 OWN = "own"
 Features = Mapping[str, Any] | Sequence[Any] | Feature | Attack | str
-
-
-def as_classifier(classifier: Any, bounds: Bounds | tuple[float, float] | None) -> Classifier:
-    """The classifier: itself, or a model wrapped in one.
-
-    Raises:
-      InvalidInputError: it is neither, or bounds were given for a classifier that has its own.
-    """
-    if isinstance(classifier, Classifier):
-        if bounds is not None and tuple(bounds) != tuple(classifier.bounds):
-            raise InvalidInputError(
-                f"expected no bounds beside a Classifier, which has its own "
-                f"{tuple(classifier.bounds)}, got {tuple(bounds)}; leave them out"
-            )
-        return classifier
-    if isinstance(classifier, keras.Model):
-        return Classifier(classifier, Bounds() if bounds is None else bounds)
-    raise InvalidInputError(
-        f"expected a Classifier or a Keras model, got {type(classifier).__name__}; wrap it in "
-        "Classifier(model, bounds), or load it with Classifier.load"
-    )
 
 
 def as_features(features: Any, preset: str) -> dict[str, Feature | str]:

@@ -1,6 +1,7 @@
 """How A2D learns: from images to fitted features, a fitted detector and a threshold."""
 
 import copy
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -8,12 +9,13 @@ import numpy as np
 import sklearn.base
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf import attacks
+from a2d_tf import attacks, checks
 from a2d_tf.classifiers import Classifier
+from a2d_tf.detection.fit_warnings import warn_of_costs_at_the_cap, warn_of_unused_range
 from a2d_tf.detection.state import DetectorState, check_combination, orientation
 from a2d_tf.detectors import Detector
 from a2d_tf.detectors.calibration import check_count
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import DetectorWarning, InvalidInputError
 from a2d_tf.features import (
     AttackCost,
     Feature,
@@ -76,6 +78,7 @@ def fit(
             "leave them out or choose a detector that learns from them"
         )
     every = to_array(benign, classifier.input_spec)
+    warn_of_unused_range(every, classifier.bounds)
     fitted_on, others = (every, every[:0]) if options.fpr is None else (every[::2], every[1::2])
     parts = _parts(classifier, fitted_on, adversarial, options)
     counts = [len(part.images) for part in parts]
@@ -90,15 +93,19 @@ def fit(
     check_combination(resolved, detector)
     fitted = _fit_features(classifier, resolved, fitted_on, options)
     tables = [_measure(classifier, fitted, part, options) for part in parts]
+    warn_of_costs_at_the_cap(fitted, tables[0])
     columns = {
         name: tuple(feature.column_names(name, tables[0].features[name].values.shape[1]))
         for name, feature in fitted.items()
     }
     values = np.concatenate([table.values for table in tables if len(table)])
     judge: Detector = sklearn.base.clone(detector)
-    judge.fit(
-        values * orientation(fitted, columns), np.arange(len(values)) >= sum(counts[:2])
-    )
+    with warnings.catch_warnings():
+        if options.fpr is not None:  # the threshold of the fit will not be used
+            warnings.simplefilter("ignore", DetectorWarning)
+        judge.fit(
+            values * orientation(fitted, columns), np.arange(len(values)) >= sum(counts[:2])
+        )
     passes = tables[0].passes
     order = sorted(fitted, key=lambda name: passes[name])
     state = DetectorState(classifier, fitted, judge, columns, tuple(order))
@@ -194,15 +201,14 @@ def _fit_features(
     if options.training_data is None:
         data = FitData(benign, benign, classifier.predict(benign, options.batch_size))
     else:
-        images, labels = options.training_data
-        data = FitData(
-            benign, to_array(images, classifier.input_spec), np.asarray(labels, np.int64)
-        )
-        if data.labels.shape != (len(data.images),):
+        if not isinstance(options.training_data, (tuple, list)) or len(options.training_data) != 2:
             raise InvalidInputError(
-                f"expected a label for each of {len(data.images)} training images, got labels of "
-                f"shape {list(data.labels.shape)}"
+                "expected training_data as a pair (images, labels), got "
+                f"{type(options.training_data).__name__}; give both"
             )
+        images, labels = options.training_data
+        array = to_array(images, classifier.input_spec)
+        data = FitData(benign, array, checks.class_labels(labels, len(array), "training labels"))
     return {name: feature.fit(classifier, data) for name, feature in features.items()}
 
 

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, overload
 
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
 from a2d_tf.detectors.calibration import threshold_at
-from a2d_tf.errors import InvalidInputError, NotFittedError
+from a2d_tf.errors import DetectorWarning, InvalidInputError, NotFittedError
 from a2d_tf.storage import files
 
 MIN_INPUTS = 10  # a fit on fewer inputs says little
@@ -90,6 +91,11 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         """
         columns = _checked_columns(X)
         is_adversarial = _checked_labels(y, len(columns))
+        self._learn(columns, is_adversarial)
+        self._warn_if_blind()
+        return self
+
+    def _learn(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> None:
         self.check_counts(int((~is_adversarial).sum()), int(is_adversarial.sum()))
         order = np.lexsort((is_adversarial, *columns.T))  # the order of the inputs changes nothing
         learned = self._fit(columns[order], is_adversarial[order])
@@ -100,7 +106,31 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         self.classes_ = np.array([False, True])
         for name, value in learned.items():
             setattr(self, f"{name}_", np.asarray(value))
-        return self
+        self._suspects = self._find_suspects(columns, is_adversarial)
+
+    def _find_suspects(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> Columns:
+        """Inputs [n,D] some of which must be flagged, or the detector flags nothing at all."""
+        if self.learns_from_adversarial:
+            return columns[is_adversarial]
+        benign = columns[~is_adversarial]
+        low, high, width = benign.min(axis=0), benign.max(axis=0), np.ptp(benign, axis=0)
+        return np.stack([np.where(low >= 0, 0.0, low - width), high + width])
+
+    def _warn_if_blind(self) -> None:
+        suspects: Columns | None = getattr(self, "_suspects", None)  # none after a load
+        if suspects is not None and not self.predict(suspects).any():
+            what = (
+                f"none of the {len(suspects)} adversarial inputs that it was fitted on"
+                if self.learns_from_adversarial else "no input, whatever its columns"
+            )
+            warnings.warn(
+                f"{self!r} flags {what}: the threshold is {self.threshold:g}; {self._advice()}",
+                DetectorWarning, stacklevel=4,
+            )
+
+    def _advice(self) -> str:
+        """What to do if the detector flags nothing."""
+        return "calibrate it to a false-positive rate, or choose other features or settings"
 
     @overload
     def score(self, X: ArrayLike) -> NDArray[np.float32]: ...
@@ -147,6 +177,7 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         scores = self.score(X)
         self.threshold_ = threshold_at(scores, fpr)
         self.calibration_ = Calibration(float(fpr), len(scores))
+        self._warn_if_blind()
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """The threshold that gives a wanted false-positive rate, from benign scores."""
 
 import math
+import numbers
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,8 +30,8 @@ def threshold_at(benign_scores: ArrayLike, fpr: float) -> float:
 
 def check_count(count: int, fpr: float) -> None:
     """Raises InvalidInputError if so many benign images cannot promise that rate."""
-    if not 0 < fpr < 1:
-        raise InvalidInputError(f"expected a false-positive rate in (0, 1), got {fpr}")
+    if not isinstance(fpr, numbers.Real) or not 0 < fpr < 1:
+        raise InvalidInputError(f"expected a false-positive rate in (0, 1), got {fpr!r}")
     needed = _rounded_up(1 / fpr - 1)
     if count < needed:
         raise InvalidInputError(

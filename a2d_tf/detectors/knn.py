@@ -40,6 +40,9 @@ class KNN(Detector):
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
         return {"costs": columns, "is_adversarial": is_adversarial}
 
+    def _advice(self) -> str:
+        return f"choose a k well below the {len(self.costs_)} inputs of the fit, or calibrate it"
+
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
         k = min(self.k, len(self.costs_))
         distances = squared_distances(columns, self.costs_)

@@ -15,7 +15,7 @@ from a2d_tf.attacks import Attack, AttackStream
 from a2d_tf.attacks.base import needs
 from a2d_tf.attacks.loop import Examples, rows, run_segment
 from a2d_tf.attacks.runner import NO_COST
-from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers import Classifier, as_classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features.base import Feature, FeatureStream, Measured, OnFinished
 from a2d_tf.images.batching import Batch, ImageSource
@@ -166,7 +166,7 @@ def attack_costs(
       InvalidInputError: no attack, or images of the wrong shape, not finite or out of bounds.
       UnsuitableClassifierError: the classifier fails its preflight check.
     """
-    listed = _listed(attacks)
+    listed, classifier = _listed(attacks), as_classifier(classifier)
     streams = [
         attack.stream(classifier, batch_size=batch_size, on_finished=on_finished)
         for attack in listed
@@ -187,8 +187,8 @@ def attack_costs(
 
 
 def _listed(attacks: Mapping[str, Attack] | Sequence[Attack] | Attack) -> list[Attack]:
-    if isinstance(attacks, Attack):
-        return [attacks]
+    if isinstance(attacks, (Attack, str)):
+        attacks = [attacks]
     listed = list(attacks.values()) if isinstance(attacks, Mapping) else list(attacks)
     if not listed:
         raise InvalidInputError("expected at least one attack, got none")

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf import checks
+from a2d_tf.attacks.base import class_count
 from a2d_tf.attacks.runner import OnFinished
-from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers import Classifier, as_classifier
 from a2d_tf.images.spec import Images, Labels
 
 
@@ -50,15 +51,16 @@ class Threat(abc.ABC):
         Args:
           classifier: the classifier to attack.
           images: f32[N,H,W,C], which the classifier gets right.
-          labels: i64[N], their true labels.
+          labels: i64[N] or i64[N,1], their true labels.
           on_finished: called with the number of images that were just crafted.
 
         Raises:
-          InvalidInputError: images that do not fit.
+          InvalidInputError: images or labels that do not fit.
           UnsuitableClassifierError: the classifier fails its preflight check.
         """
+        classifier = as_classifier(classifier)
         benign = classifier.check(images)
-        truth = np.asarray(labels, np.int64)
+        truth = checks.class_labels(labels, len(benign), classes=class_count(classifier, benign))
         classifier.preflight(benign)
         report = on_finished or (lambda count: None)
         adversarial = self.perturb(classifier, benign, truth, report)

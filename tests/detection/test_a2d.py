@@ -163,3 +163,14 @@ def test_what_outputs_mean_is_saved(
     assert loaded.classifier.probabilities
     expected = a2d.predict(benign[60:90]).costs
     np.testing.assert_array_equal(loaded.predict(benign[60:90]).costs, expected)
+
+
+def test_nothing_can_be_changed_after_it_is_made(classifier: Classifier) -> None:
+    a2d = A2D(classifier, ATTACKS, detectors.ZScore())
+    for owner, name, value in (
+        (a2d, "order", ["jsma"]), (a2d, "classifier", None), (a2d, "features", {}),
+        (classifier, "bounds", (0, 2)), (a2d.detector, "h", -1.0), (ATTACKS["bim"], "eps", 0.1),
+        (classifier, "path", "elsewhere"),
+    ):
+        with pytest.raises(AttributeError):
+            setattr(owner, name, value)
