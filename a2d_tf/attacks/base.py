@@ -34,6 +34,10 @@ class Attack(abc.ABC):
     needs_gradients: ClassVar[bool] = True
     # Whether the attack stops at its first success, so that its cost can be bounded.
     stops_early: ClassVar[bool] = True
+    failure_advice: ClassVar[str] = (
+        'let these images choose its steps (preset="own", attacks.calibrate), or choose another '
+        "attack"
+    )
     max_iterations: int
 
     def __post_init__(self) -> None:

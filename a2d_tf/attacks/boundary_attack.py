@@ -8,7 +8,9 @@ import tensorflow as tf
 from a2d_tf.attacks import stateless_random
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, choose, per_image
+from a2d_tf.attacks.start_images import StartImages
 from a2d_tf.classifiers import Classifier
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds
 
 # Brendel 2018, and the settings of its published code.
@@ -38,6 +40,9 @@ class DBA(Attack):
       mse_threshold: the mean squared error to the input below which the attack succeeds, as a
         fraction of the squared pixel range.
       max_iterations: the largest number of iterations of the walk.
+      start_images: f32[S,H,W,C] within the classifier's bounds, S <= 1,000, from which the attack
+        starts where their class is another; it tries them in turn, and noise after them. A
+        classifier that gives every noise image the same class needs them.
     """
 
     name: ClassVar[str] = "dba"
@@ -45,6 +50,23 @@ class DBA(Attack):
     needs_gradients: ClassVar[bool] = False
     mse_threshold: float = field(default=0.02, metadata={"maximum": 1})
     max_iterations: int = 5000
+    start_images: StartImages | None = None
+    failure_advice: ClassVar[str] = (
+        "give it images of several classes to start from (start_images=), a larger mse_threshold "
+        "or more iterations"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.start_images
+        if given is not None and not isinstance(given, StartImages):
+            given = StartImages(given)
+            object.__setattr__(self, "start_images", given)
+        if given is not None and len(given.array) > NOISE_IMAGES:
+            raise InvalidInputError(
+                f"expected at most {NOISE_IMAGES} start images, got {len(given.array)}; leave some "
+                "out"
+            )
 
     def start(self, examples: Examples) -> State:
         zero = tf.zeros_like(examples.labels)
@@ -89,6 +111,8 @@ class DBA(Attack):
         )
         drawn = stateless_random.uniform(state["key"], draw, size)
         noise = bounds.lower + bounds.range * tf.reshape(drawn, shape)
+        if self.start_images is not None:
+            noise = self._start(noise, tries, bounds)
         share = per_image(tf.cast(tries + 1, tf.float32) / BLENDS)
         directions = tf.reshape(stateless_random.to_normal(drawn), shape)
         stage = per_image(state["stage"])
@@ -99,6 +123,22 @@ class DBA(Attack):
                     _candidate(state, directions, bounds),
                 )
             )
+        )
+
+    def _start(self, noise: tf.Tensor, tries: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+        """The start image f32[n,H,W,C] of each row's try, and noise after the last of them."""
+        assert self.start_images is not None
+        images = self.start_images.array
+        if not noise.shape[1:].is_compatible_with(images.shape[1:]):
+            raise InvalidInputError(
+                f"expected start images of shape {noise.shape[1:].as_list()}, as the classifier "
+                f"takes, got {list(images.shape[1:])}"
+            )
+        with tf.init_scope():
+            known = tf.constant(images)
+        at_hand = tf.gather(known, tf.minimum(tries, len(images) - 1))
+        return tf.where(
+            per_image(tries < len(images)), tf.clip_by_value(at_hand, *bounds), noise
         )
 
     def _after_label(self, state: State, prediction: tf.Tensor) -> State:

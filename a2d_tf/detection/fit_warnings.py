@@ -37,8 +37,8 @@ def warn_of_costs_at_the_cap(features: Mapping[str, Feature], benign: FeatureTab
         if share >= MAX_SHARE_AT_CAP:
             _warn(
                 f"the attack {name} fails on {share:.0%} of the benign images within its "
-                f"{cap} iterations, so that their costs cannot be told apart; let these images "
-                'choose its steps (preset="own", attacks.calibrate), or choose another attack'
+                f"{cap} iterations, so that their costs cannot be told apart; "
+                f"{feature.attack.failure_advice}"
             )
 
 

@@ -32,7 +32,9 @@ class ZScore(Detector):
 
     Attributes:
       h: a column calls an input adversarial if its Z-score is below h. The published value
-        -1.281552 is the 10 % quantile of the normal distribution.
+        -1.281552 is the 10 % quantile of the normal distribution. With several columns the
+        false-positive rate is another: with two columns that must both call an input benign, up
+        to twice as high. `A2D.fit(fpr=)` or `calibrate` sets a threshold for a wanted rate.
       votes: the number of columns that must call an input benign; all of them if there are fewer.
     """
 

@@ -15,6 +15,7 @@ from a2d_tf.attacks import Attack, AttackStream
 from a2d_tf.attacks.base import needs
 from a2d_tf.attacks.loop import Examples, rows, run_segment
 from a2d_tf.attacks.runner import NO_COST
+from a2d_tf.attacks.start_images import StartImages
 from a2d_tf.classifiers import Classifier, as_classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features.base import Feature, FeatureStream, Measured, OnFinished
@@ -39,6 +40,8 @@ class AttackCost(Feature):
     def __post_init__(self) -> None:
         if not isinstance(self.attack, Attack):
             raise InvalidInputError(f"expected an attack, got {self.attack!r}; give one of them")
+        arrays = {name: images.array for name, images in _images_of(self.attack).items()}
+        object.__setattr__(self, "learned", arrays or None)
 
     @property
     def needs_logits(self) -> bool:  # type: ignore[override]
@@ -93,13 +96,18 @@ class AttackCost(Feature):
         return costs[:, None]
 
     def config(self) -> dict[str, Any]:
-        return {"attack": self.attack.name, **dataclasses.asdict(self.attack)}
+        settings = dataclasses.asdict(self.attack)
+        # Images are saved as arrays.
+        numbers = {
+            name: value for name, value in settings.items() if name not in _images_of(self.attack)
+        }
+        return {"attack": self.attack.name, **numbers}
 
     @classmethod
     def from_config(
         cls, config: Mapping[str, Any], learned: Mapping[str, NDArray[Any]] | None
     ) -> "AttackCost":
-        settings = dict(config)
+        settings = {**config, **(learned or {})}
         attack = checks.lookup(attack_room.REGISTRY, settings.pop("attack"), "an attack")
         try:
             return cls(attack=attack(**settings))
@@ -107,6 +115,12 @@ class AttackCost(Feature):
             raise InvalidInputError(
                 f"expected settings of the attack {attack.name}, got {settings}; fit it again"
             ) from error
+
+
+def _images_of(attack: Attack) -> dict[str, StartImages]:
+    """The settings of an attack that are images, by name."""
+    settings = ((field.name, getattr(attack, field.name)) for field in dataclasses.fields(attack))
+    return {name: value for name, value in settings if isinstance(value, StartImages)}
 
 
 class _CostStream:
