@@ -52,7 +52,7 @@ def _checked(text: str, what: str) -> Path:
         raise InvalidInputError(f"expected {what} to write to, got {text!r}; give a path")
     path = Path(os.path.expanduser(text))
     full = Path(os.path.realpath(path))
-    nearest = full if full.is_dir() else full.parent
+    nearest = full if os.path.isdir(full) else full.parent
     while not os.path.lexists(nearest):
         nearest = nearest.parent
     longest = _longest_name(nearest)
@@ -69,7 +69,7 @@ def _checked(text: str, what: str) -> Path:
             "choose another place"
         )
     check_kind(full)
-    for folder in {nearest, full.parent if full.parent.is_dir() else nearest}:
+    for folder in sorted({nearest, full.parent if os.path.isdir(full.parent) else nearest}):
         _check_writable(folder)
     return path
 
