@@ -10,6 +10,7 @@ from a2d_tf.storage.replacing import check_kind
 PROBE = b"\0" * 2**16
 MAX_NAME = 255  # bytes, where the system does not tell
 MAX_PATH = 4096  # of Linux
+OTHER_KINDS = {"a2d.json": "a detector", "saved_model.pb": "a SavedModel"}  # by a file of theirs
 SPARE = 256  # for the names of files within a folder, and of scratch folders
 
 
@@ -44,6 +45,21 @@ def check_folder_place(path: str | os.PathLike[str]) -> Path:
         raise InvalidInputError(
             f"expected a folder to write to, got the file {path}; choose another place"
         )
+    return checked
+
+
+def check_workdir_place(path: str | os.PathLike[str]) -> Path:
+    """The path of a folder for finished stages, `~` expanded.
+
+    Raises:
+      InvalidInputError: as `check_folder_place`, or a detector or a SavedModel is there.
+    """
+    checked = check_folder_place(path)
+    for name, what in OTHER_KINDS.items():
+        if (checked / name).is_file():
+            raise InvalidInputError(
+                f"expected a folder for finished stages, got {what} at {path}; choose another place"
+            )
     return checked
 
 
