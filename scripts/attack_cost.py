@@ -17,7 +17,7 @@ from a2d_tf.storage.provenance import provenance
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
-flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
+cli.define_path("images", ".npz with `images`, or a folder of images.", required=True)
 flags.DEFINE_string("attack", None, f"Out of {', '.join(attacks.PRESETS['mnist'])}.", required=True)
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
@@ -26,10 +26,13 @@ cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
-    attack = attacks.preset(FLAGS.attack, FLAGS.preset)
+    with cli.about("attack"):
+        attack = attacks.preset(FLAGS.attack, FLAGS.preset)
     classifier = cli.load_classifier()
-    images = stream_images(FLAGS.images, classifier.input_spec, FLAGS.limit)
-    with cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(images)) as advance:
+    with cli.about("images"):
+        images = stream_images(FLAGS.images, classifier.input_spec, FLAGS.limit)
+    progress = cli.TerminalProgress().stage(f"{FLAGS.attack} cost", len(images))
+    with cli.about("images"), progress as advance:
         table = attack_costs(
             classifier, images, attack, batch_size=FLAGS.batch_size, on_finished=advance
         )

@@ -20,23 +20,26 @@ from a2d_tf.storage.provenance import provenance
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
-flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
+cli.define_path("images", ".npz with `images`, or a folder of images.", required=True)
 cli.define_names("attacks", ["bim"], f"Out of {', '.join(attacks.PRESETS['mnist'])}.")
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_list("batch_sizes", ["128"], "Images at once, one size or several.")
 flags.DEFINE_bool("exported", False, "Time the attacks in exported detectors too.")
 flags.DEFINE_bool("peers", False, "Time Foolbox's and ART's BIM too (extra `peers`).")
-flags.DEFINE_string("verdicts", None, "Other benign images, .npz or folder, to fit detectors on.")
+cli.define_path("verdicts", "Other benign images, .npz or folder, to fit detectors on.")
 cli.define_out("A .json file to write.", required=False)
 
 
 def main() -> None:
     sizes = cli.numbers("batch_sizes")
-    timed = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+    with cli.about("attacks"):
+        timed = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
     classifier = cli.load_classifier()
-    images = stream_images(FLAGS.images, classifier.input_spec, FLAGS.limit)
-    benign = FLAGS.verdicts and load_images(FLAGS.verdicts, classifier.input_spec).images
+    with cli.about("images"):
+        images = stream_images(FLAGS.images, classifier.input_spec, FLAGS.limit)
+    with cli.about("verdicts"):
+        benign = FLAGS.verdicts and load_images(FLAGS.verdicts, classifier.input_spec).images
     with cli.TerminalProgress().stage("benchmark", len(timed) * len(sizes)) as advance:
         report = benchmark.run_benchmark(
             classifier, timed, images, sizes,

@@ -25,7 +25,7 @@ from a2d_tf.storage.provenance import provenance
 FLAGS = flags.FLAGS
 USUAL = Sampling()
 cli.define_model_flags()
-flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
+cli.define_path("images", ".npz with `images`, or a folder of images.", required=True)
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 cli.define_names("target", ["untargeted"], f"Out of {', '.join(TARGETS)}, or classes by number; "
                  "beside untargeted, the others cost nothing.")
@@ -41,27 +41,30 @@ flags.DEFINE_integer("pool", None, "Batches draw out of so many times --samples 
 flags.DEFINE_bool("cheap", False, "50 batches of 64 points; for eight MNIST images off by 3 %.")
 flags.DEFINE_integer("batch_size", 128, "Points at once.", lower_bound=1)
 cli.define_seed("Seed of the points.")
-flags.DEFINE_string("workdir", "runs/clever", "Where finished images are kept.")
+cli.define_folder("workdir", "Where finished images are kept.", default="runs/clever")
 cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
     usual = CHEAP if FLAGS.cheap else USUAL
     norm = float(FLAGS.norm)
-    sampling = dataclasses.replace(
-        usual, norm=norm, radius=RADII[norm] if FLAGS.radius is None else FLAGS.radius,
-        seed=FLAGS.seed,
-        pool=usual.pool if FLAGS.pool is None else FLAGS.pool or None,
-        batches=FLAGS.batches or usual.batches, samples=FLAGS.samples or usual.samples,
-    )
+    with cli.about("radius"):  # the other flags have bounds of their own
+        sampling = dataclasses.replace(
+            usual, norm=norm, radius=RADII[norm] if FLAGS.radius is None else FLAGS.radius,
+            seed=FLAGS.seed,
+            pool=usual.pool if FLAGS.pool is None else FLAGS.pool or None,
+            batches=FLAGS.batches or usual.batches, samples=FLAGS.samples or usual.samples,
+        )
     targets = [int(name) if name.isdecimal() else name for name in FLAGS.target]
     classifier = cli.load_classifier()
     spec = classifier.input_spec
-    images = to_array(stream_images(FLAGS.images, spec, FLAGS.limit), spec)
-    scores = cached_clever(
-        classifier, images, targets, sampling, FLAGS.workdir,
-        batch_size=FLAGS.batch_size, progress=cli.TerminalProgress(),
-    )
+    with cli.about("images"):
+        images = to_array(stream_images(FLAGS.images, spec, FLAGS.limit), spec)
+    with cli.about("target"):
+        scores = cached_clever(
+            classifier, images, targets, sampling, cli.folder("workdir"),
+            batch_size=FLAGS.batch_size, progress=cli.TerminalProgress(),
+        )
     files.save_npz(
         FLAGS.out, **scores._asdict(), label=classifier.predict(images),
         targets=np.array(FLAGS.target),

@@ -1,9 +1,9 @@
 """What every script shares: quiet start-up, one-line errors and progress on stderr."""
 
 import importlib
+import io
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +12,11 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
-PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
 _RENAMED: dict[str, str] = {}  # old flags and new ones
+_PATHS: set[str] = set()  # flags with paths, in which ~ is the home folder
+_FILES: set[str] = set()  # flags with files to write
+_FOLDERS: dict[str, Callable[[], str]] = {}  # flags with folders to write, and their defaults
+_NAMES: set[str] = set()  # flags that must name something if they are given
 
 
 @contextmanager
@@ -38,24 +41,30 @@ with _native_stderr_silenced():
     tf.constant(0)  # starts the devices
 
 from rich.console import Console  # noqa: E402
-from rich.progress import (  # noqa: E402
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table as TerminalTable  # noqa: E402
 
 import baselines  # noqa: E402, F401, registers its features
-from a2d_tf import A2D, A2DError, Bounds, Classifier, features  # noqa: E402
+from a2d_tf import (  # noqa: E402
+    A2D,
+    A2DError,
+    Bounds,
+    Classifier,
+    InvalidInputError,
+    UnsuitableClassifierError,
+    features,
+)
 from a2d_tf.reports.tables import Table, terminal_width  # noqa: E402
+from a2d_tf.storage import limits, places  # noqa: E402
+from cli_progress import TerminalProgress  # noqa: E402
+
+__all__ = ["TerminalProgress"]
 
 
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and calls `main`; an error of the user gives one line and exit 1."""
     logging.set_verbosity(logging.ERROR)  # TensorFlow logs what it saves
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     app.run(lambda argv: _guarded(main), flags_parser=_parse)
 
 
@@ -70,6 +79,12 @@ def _parse(argv: list[str]) -> list[str]:
         if FLAGS[old].present:
             print(f"note: --{old} is deprecated; use --{new}", file=sys.stderr)
             FLAGS[new].value = FLAGS[old].value
+    for name in _PATHS:
+        if FLAGS[name].value:
+            FLAGS[name].value = os.path.expanduser(FLAGS[name].value)
+    for name in sorted(_NAMES):
+        if FLAGS[name].present and not FLAGS[name].value:
+            _fail(f"expected --{name} to name something, got nothing; leave it out or name some")
     if len(rest) > 1:
         _fail(f"expected flags alone, got {rest[1]!r}; write --name=value")
     return rest
@@ -80,6 +95,10 @@ def _guarded(main: Callable[[], None]) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", UserWarning)
+            _check_places()
+            if "max_decoded_gib" in FLAGS:
+                with about("max_decoded_gib"):
+                    limits.set_max_decoded_gib(FLAGS.max_decoded_gib)
             main()
         for warning in caught:
             print(f"note: {warning.message}", file=sys.stderr)
@@ -87,6 +106,33 @@ def _guarded(main: Callable[[], None]) -> None:
         _fail(error)
     except KeyboardInterrupt:
         _fail("stopped")
+
+
+def _check_places() -> None:
+    """Finds out before the work starts whether everything can be written."""
+    for name in sorted(_FILES):
+        if FLAGS[name].value is not None:
+            with about(name):
+                places.check_file_place(FLAGS[name].value)
+    for name in sorted(_FOLDERS):
+        with about(name):
+            check = places.check_workdir_place if name == "workdir" else places.check_folder_place
+            check(folder(name))
+
+
+@contextmanager
+def about(*names: str) -> Iterator[None]:
+    """Names the flags that an error of the block is about."""
+    try:
+        yield
+    except UnsuitableClassifierError as error:
+        flag = "--model: " if "model" in FLAGS else ""
+        raise UnsuitableClassifierError(f"{flag}{error}") from error
+    except InvalidInputError as error:
+        message = str(error)
+        if not message.startswith("--"):  # a block within has named it
+            message = f"{', '.join(f'--{name}' for name in names)}: {message}"
+        raise InvalidInputError(message) from error
 
 
 def _fail(error: object) -> NoReturn:
@@ -99,16 +145,27 @@ flags.disclaim_key_flags()  # what is defined here belongs to the script, and to
 
 def define_model_flags() -> None:
     """The flags that `load_classifier` reads."""
-    flags.DEFINE_string("model", None, "A .keras, .h5 or SavedModel.", required=True)
+    define_path("model", "A .keras, .h5 or SavedModel.", required=True)
     flags.DEFINE_string("signature", None, "Of a SavedModel; serving_default, or the only one.")
     flags.DEFINE_string("output", None, "Of the signature: its logits, probabilities or labels.")
     flags.DEFINE_bool("probabilities", None, "Whether the output is probabilities; else looked at.")
     define_bounds()
+    define_limit()
 
 
-def define_imports() -> None:
-    """The flag that `load_detector` reads."""
+def define_detector() -> None:
+    """The flags that `load_detector` reads."""
+    define_path("detector", "Folder that fit_detector.py wrote.", required=True)
     flags.DEFINE_list("import_modules", [], "Python modules with features of your own.")
+    define_limit()
+
+
+def define_limit() -> None:
+    """The flag --max_decoded_gib, which is obeyed by all that reads files."""
+    flags.DEFINE_float(
+        "max_decoded_gib", limits.MAX_DECODED_GIB, "Memory that a file may take when it is "
+        f"decoded, unless that is less than {limits.USUAL_RATIO} times its size.",
+    )
 
 
 def define_bounds() -> None:
@@ -121,21 +178,50 @@ def define_seed(what: str) -> None:
     flags.DEFINE_integer("seed", 0, what, lower_bound=0, upper_bound=2**32 - 1)
 
 
+def define_path(name: str, what: str, *, required: bool = False) -> None:
+    """A flag with the path of something to read; `~` is the home folder."""
+    flags.DEFINE_string(name, None, what, required=required)
+    _PATHS.add(name)
+
+
 def define_out(what: str, *, required: bool = True) -> None:
-    """The flag --out, a file that can be written."""
-    flags.DEFINE_string("out", None, what, required=required)
-    flags.register_validator(
-        "out", lambda path: not path or not os.path.isdir(path), "must be a file, not a folder"
-    )
-    flags.register_validator("out", _can_be_written, "must be where you may write")
+    """The flag --out, a file to write; its place is checked before the work starts."""
+    define_path("out", what, required=required)
+    _FILES.add("out")
 
 
-def define_names(name: str, default: list[str], what: str) -> None:
-    """A flag that takes different names."""
+def define_folder(
+    name: str, what: str, *, default: Callable[[], str] | str | None = None
+) -> None:
+    """A flag with a folder to write, which `folder` reads; required if there is no default.
+
+    Args:
+      name: of the flag.
+      what: the folder is for.
+      default: the folder, or what gives it once the flags are known.
+    """
+    shown = default if isinstance(default, str) else None
+    flags.DEFINE_string(name, shown, what, required=default is None)
+    _PATHS.add(name)
+    _FOLDERS[name] = default if callable(default) else lambda: ""
+
+
+def folder(name: str) -> str:
+    """The folder in a flag."""
+    given = FLAGS[name].value
+    return str(_FOLDERS[name]() if given is None else given)
+
+
+def define_names(
+    name: str, default: list[str], what: str, *, may_be_empty: bool = False
+) -> None:
+    """A flag that takes different names, at least one unless it is left out."""
     flags.DEFINE_list(name, default, what)
     flags.register_validator(
         name, lambda names: len(set(names)) == len(names), "must name each but once"
     )
+    if not may_be_empty:
+        _NAMES.add(name)
 
 
 def define_renamed(old: str, new: str) -> None:
@@ -143,14 +229,6 @@ def define_renamed(old: str, new: str) -> None:
     define = flags.DEFINE_list if isinstance(FLAGS[new].default, list) else flags.DEFINE_integer
     define(old, None, f"Deprecated: --{new}.")
     _RENAMED[old] = new
-
-
-def _can_be_written(path: str | None) -> bool:
-    """Whether the nearest folder above that exists may be written to."""
-    folder = os.path.dirname(os.path.abspath(path or "."))
-    while not os.path.exists(folder):
-        folder = os.path.dirname(folder)
-    return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
 def bounds() -> Bounds:
@@ -173,22 +251,34 @@ def numbers(flag: str) -> list[int]:
     return values
 
 
+def check_each(flag: str, check: Callable[[str], object]) -> None:
+    """Lets `check` raise an error about one of the names in a list flag."""
+    with about(flag):
+        for name in FLAGS[flag].value:
+            check(name)
+
+
 def load_classifier() -> Classifier:
     """The classifier in the flags."""
-    return Classifier.load(
-        FLAGS.model, bounds(), signature=FLAGS.signature, output=FLAGS.output,
-        probabilities=FLAGS.probabilities,
-    )
+    with about("model"):
+        return Classifier.load(
+            FLAGS.model, bounds(), signature=FLAGS.signature, output=FLAGS.output,
+            probabilities=FLAGS.probabilities,
+        )
 
 
-def load_detector(folder: str) -> A2D:
+def load_detector() -> A2D:
     """A saved detector, after the modules of its features have been imported."""
     for module in FLAGS.import_modules:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            _fail(f"expected a module to import, got {module!r} ({error}); set PYTHONPATH")
-    return A2D.load(folder)
+            _fail(
+                f"expected --import_modules to name modules, got {module!r} ({error}); set "
+                "PYTHONPATH"
+            )
+    with about("detector"):
+        return A2D.load(FLAGS.detector)
 
 
 def feature_names() -> list[str]:
@@ -205,45 +295,3 @@ def show(tables: Iterable[Table | TerminalTable], *lines: str) -> None:
         console.print(shown)
     for line in lines:
         console.print(line, soft_wrap=True)
-
-
-class TerminalProgress:
-    """Progress on stderr: a bar on a terminal, and elsewhere a line from time to time."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-
-    @contextmanager
-    def stage(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        bars = _bars if self._console.is_terminal else _lines
-        with bars(self._console, title, total) as advance:
-            yield advance
-
-
-@contextmanager
-def _bars(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda done: progress.advance(task, done)
-
-
-@contextmanager
-def _lines(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    start, last_printed, finished = time.monotonic(), 0.0, 0
-
-    def advance(done: int) -> None:
-        nonlocal finished, last_printed
-        finished += done
-        now = time.monotonic()
-        # Nothing is printed before the first result: until then the input may prove unfit.
-        if last_printed == 0 or now - last_printed >= PLAIN_INTERVAL_S:
-            last_printed = now
-            left = (now - start) * (total - finished) / finished
-            print(f"{title}: {finished}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
-
-    yield advance
-    print(f"{title}: done in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)

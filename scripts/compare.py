@@ -11,25 +11,28 @@ import os
 import cli
 from absl import flags
 
-from a2d_tf.attacks import PRESETS
+from a2d_tf import attacks, features, threats
 from a2d_tf.evaluation import artifacts, comparison
 from a2d_tf.reports import comparison_report
-from a2d_tf.threats import PRESETS as THREATS
 
 FLAGS = flags.FLAGS
 DATASETS = list(comparison.DEFAULT_MODELS)
 DIGITS_LIMIT, LIMIT = 100, 1000
 flags.DEFINE_enum("dataset", "digits", DATASETS, "Images; digits need no download.")
-flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
-flags.DEFINE_string("workdir", None, "Where stages and results go; runs/DATASET by default.")
-flags.DEFINE_string("model", None, "A trained .keras, .h5 or SavedModel; none trains one.")
+cli.define_path("data_dir", "Folder with mnist.npz and cifar10.npz.")
+cli.define_folder(
+    "workdir", "Where stages and results go; runs/DATASET by default.",
+    default=lambda: os.path.join("runs", FLAGS.dataset),
+)
+cli.define_path("model", "A trained .keras, .h5 or SavedModel; none trains one.")
+cli.define_limit()
 flags.DEFINE_integer(
     "limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.", lower_bound=1
 )
-cli.define_names("threats", ["fgsm", "bim-a"], f"Out of {', '.join(THREATS['mnist'])}.")
+cli.define_names("threats", ["fgsm", "bim-a"], f"Out of {', '.join(threats.PRESETS['mnist'])}.")
 cli.define_names(
     "attacks", [],
-    f"Attacks whose cost is counted, out of {', '.join(PRESETS['mnist'])}. By default "
+    f"Attacks whose cost is counted, out of {', '.join(attacks.PRESETS['mnist'])}. By default "
     + ", ".join(comparison.DEFAULT_ATTACKS["mnist"]) + ", for digits "
     + ", ".join(comparison.DEFAULT_ATTACKS["digits"]) + ".",
 )
@@ -42,6 +45,7 @@ cli.define_renamed("first", "slow_limit")
 cli.define_names(
     "baselines", ["kd", "lid"],
     f"Other features, out of {', '.join(cli.feature_names())}, or as module:Class.",
+    may_be_empty=True,
 )
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
 cli.define_seed("Seed of the drawing, the training and the baselines.")
@@ -49,7 +53,10 @@ cli.define_bounds()
 
 
 def main() -> None:
-    workdir = FLAGS.workdir or os.path.join("runs", FLAGS.dataset)
+    cli.check_each("threats", lambda name: threats.preset(name, "mnist"))
+    cli.check_each("attacks", lambda name: attacks.preset(name, "mnist"))
+    cli.check_each("baselines", features.by_name)
+    workdir = cli.folder("workdir")
     results = comparison.run_comparison(
         comparison.Comparison(
             dataset=FLAGS.dataset,

@@ -18,7 +18,7 @@ from a2d_tf.zoo import DATASETS, load_dataset
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 flags.DEFINE_enum("dataset", "digits", list(DATASETS), "Where the images come from.")
-flags.DEFINE_string("data_dir", None, "Folder with mnist.npz, cifar10.npz or image folders.")
+cli.define_path("data_dir", "Folder with mnist.npz, cifar10.npz or image folders.")
 flags.DEFINE_string("threat", None,
                     f"The recipe, out of {', '.join(threats.PRESETS['mnist'])}.", required=True)
 flags.DEFINE_enum("preset", "mnist", list(threats.PRESETS), "Whose published settings.")
@@ -27,12 +27,15 @@ cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
-    threat = threats.preset(FLAGS.threat, FLAGS.preset)
-    dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir, cli.bounds())
+    with cli.about("threat"):
+        threat = threats.preset(FLAGS.threat, FLAGS.preset)
+    with cli.about("data_dir"):
+        dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir, cli.bounds())
     classifier = cli.load_classifier()
-    crafted = craft_test_images(
-        FLAGS.threat, threat, classifier, dataset, FLAGS.limit, cli.TerminalProgress()
-    )
+    with cli.about("dataset", "model"):
+        crafted = craft_test_images(
+            FLAGS.threat, threat, classifier, dataset, FLAGS.limit, cli.TerminalProgress()
+        )
     files.save_npz(FLAGS.out, **crafted, provenance=provenance(
         FLAGS.model, threat=repr(threat), dataset=FLAGS.dataset, bounds=repr(cli.bounds()),
     ))

@@ -14,18 +14,18 @@ from a2d_tf.images import stream_images
 from a2d_tf.storage import files
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("detector", None, "Folder that fit_detector.py wrote.", required=True)
-flags.DEFINE_string("images", None, ".npz with `images`, or a folder of images.", required=True)
+cli.define_detector()
+cli.define_path("images", ".npz with `images`, or a folder of images.", required=True)
 flags.DEFINE_bool("verdicts_only", False, "Leave out labels, scores and costs, and be quicker.")
-cli.define_imports()
 cli.define_out("The .csv file to write.")
 
 
 def main() -> None:
-    a2d = cli.load_detector(FLAGS.detector)
-    images = stream_images(FLAGS.images, a2d.classifier.input_spec)
-    total = len(images) * len(a2d.features)
-    with cli.TerminalProgress().stage("features", total) as advance:
+    a2d = cli.load_detector()
+    with cli.about("images"):
+        images = stream_images(FLAGS.images, a2d.classifier.input_spec)
+    progress = cli.TerminalProgress().stage("features", len(images) * len(a2d.features))
+    with cli.about("images"), progress as advance:
         a2d.on_finished = advance
         if FLAGS.verdicts_only:
             verdicts = a2d.is_adversarial(images)

@@ -10,13 +10,14 @@ import cli
 from absl import flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("detector", None, "Folder that fit_detector.py wrote.", required=True)
-cli.define_imports()
-flags.DEFINE_string("out", None, "The SavedModel folder to write.", required=True)
+cli.define_detector()
+cli.define_folder("out", "The SavedModel folder to write.")
 
 
 def main() -> None:
-    cli.load_detector(FLAGS.detector).export(FLAGS.out)
+    a2d = cli.load_detector()
+    with cli.about("out"):
+        a2d.export(cli.folder("out"))
     print(f"{FLAGS.out}: a SavedModel; saved_model_cli show --all --dir {FLAGS.out}")
 
 

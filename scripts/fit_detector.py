@@ -17,8 +17,8 @@ from a2d_tf.storage import detector_folder
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
-flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
-flags.DEFINE_string("adversarial", None, "Adversarial images, for detectors that learn from them.")
+cli.define_path("images", "Benign images: .npz or folder.", required=True)
+cli.define_path("adversarial", "Adversarial images, for detectors that learn from them.")
 cli.define_names(
     "features", ["bim-search"],
     f"What is measured: costs of attacks, out of {', '.join(attacks.PRESETS['mnist'])}; and others,"
@@ -33,23 +33,29 @@ flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges t
 flags.DEFINE_bool("directions", False, "Deprecated: --features=...,directions.")
 flags.DEFINE_bool("noisy_negatives", False, "Take noisy images as benign in the fit too.")
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
-flags.DEFINE_string("out", None, "The folder to write.", required=True)
+cli.define_folder("out", "The folder to write.")
 
 
 def main() -> None:
-    detector_folder.check_free(FLAGS.out)
+    with cli.about("out"):
+        detector_folder.check_free(cli.folder("out"))
     names = FLAGS.features + (["directions"] if FLAGS.directions else [])
     classifier = cli.load_classifier()
-    a2d = A2D(classifier, names, FLAGS.detector, preset=FLAGS.preset)
-    benign = load_images(FLAGS.images, classifier.input_spec).images
+    with cli.about("features", "detector"):
+        a2d = A2D(classifier, names, FLAGS.detector, preset=FLAGS.preset)
+    with cli.about("images"):
+        benign = load_images(FLAGS.images, classifier.input_spec).images
     adversarial = None
     if FLAGS.adversarial:
-        adversarial = load_adversarial(FLAGS.adversarial, classifier.input_spec)
+        with cli.about("adversarial"):
+            adversarial = load_adversarial(FLAGS.adversarial, classifier.input_spec)
     images = len(benign) + (0 if adversarial is None else len(adversarial))
-    with cli.TerminalProgress().stage("features", len(names) * images) as advance:
+    progress = cli.TerminalProgress().stage("features", len(names) * images)
+    with cli.about("images", *(["adversarial"] if FLAGS.adversarial else [])), progress as advance:
         a2d.on_finished = advance
         a2d.fit(benign, adversarial, fpr=FLAGS.fpr, noisy_negatives=FLAGS.noisy_negatives)
-    a2d.save(FLAGS.out)
+    with cli.about("out"):
+        a2d.save(cli.folder("out"))
     print(f"{FLAGS.out}: flags an input whose score exceeds {a2d.detector.threshold:.4f}")
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import cli
 from absl import flags
 
+from a2d_tf import features
 from a2d_tf.reproduction import EXPERIMENTS, ReproductionConfig, reproduce
 
 FLAGS = flags.FLAGS
+DEFAULT_WORKDIR = os.path.join("runs", "reproduce")
 flags.DEFINE_enum("experiment", None, list(EXPERIMENTS), "What to reproduce.", required=True)
 cli.define_names("datasets", [], "Out of mnist and cifar10; none takes all of the experiment.")
 flags.DEFINE_integer(
@@ -25,17 +27,20 @@ cli.define_names("seeds", [], "Seeds to draw images by; none takes the first, as
 cli.define_names(
     "baselines", ["kd", "lid"],
     f"For table2_env1, out of {', '.join(cli.feature_names())}, or as module:Class.",
+    may_be_empty=True,
 )
-flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
-flags.DEFINE_string("model_dir", None,
-                    "Folder with lenet_mnist.keras and convnet_cifar10.keras; none trains them.")
-flags.DEFINE_string("workdir", None, "Where stages and results go; runs/reproduce by default.")
+cli.define_path("data_dir", "Folder with mnist.npz and cifar10.npz.")
+cli.define_path("model_dir",
+                "Folder with lenet_mnist.keras and convnet_cifar10.keras; none trains them.")
+cli.define_folder("workdir", "Where stages and results go.", default=DEFAULT_WORKDIR)
+cli.define_limit()
 flags.register_validator("seeds", lambda seeds: all(seed.isdecimal() for seed in seeds),
                          "must be whole numbers")
 
 
 def main() -> None:
-    workdir = Path(FLAGS.workdir or os.path.join("runs", "reproduce"))
+    workdir = Path(cli.folder("workdir"))
+    cli.check_each("baselines", features.by_name)
     experiment = EXPERIMENTS[FLAGS.experiment]
     result = reproduce(FLAGS.experiment, experiment, ReproductionConfig(
         datasets=FLAGS.datasets or experiment.datasets,

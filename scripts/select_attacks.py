@@ -23,8 +23,8 @@ from a2d_tf.storage.provenance import provenance
 FLAGS = flags.FLAGS
 CRAFTED = ("fgsm", "bim-a")
 cli.define_model_flags()
-flags.DEFINE_string("images", None, "Benign images: .npz or folder.", required=True)
-flags.DEFINE_string("adversarial", None, "Adversarial images, .npz or folder; else crafted.")
+cli.define_path("images", "Benign images: .npz or folder.", required=True)
+cli.define_path("adversarial", "Adversarial images, .npz or folder; else crafted.")
 cli.define_names("attacks", ["fgsm", "bim-search", "bim2-search", "jsma", "deepfool"],
                  f"To choose from, out of {', '.join(attacks.PRESETS['mnist'])}.")
 flags.DEFINE_enum(
@@ -33,7 +33,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if crafted, benign "
                      "ones and what both threats make of them.", lower_bound=1)
-flags.DEFINE_string("workdir", "runs/select_attacks", "Where finished attacks are kept.")
+cli.define_folder("workdir", "Where finished attacks are kept.", default="runs/select_attacks")
 cli.define_out("A .json file to write, and a .png beside it.")
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
@@ -42,21 +42,26 @@ flags.register_validator(
 
 def main() -> None:
     if FLAGS.preset != OWN:
-        named = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
+        with cli.about("attacks"):
+            named = {name: attacks.preset(name, FLAGS.preset) for name in FLAGS.attacks}
         recipes = [threats.preset(name, FLAGS.preset) for name in CRAFTED]
     classifier = cli.load_classifier()
     spec = classifier.input_spec
-    benign = load_images(FLAGS.images, spec).images[:FLAGS.limit]
+    with cli.about("images"):
+        benign = load_images(FLAGS.images, spec).images[:FLAGS.limit]
     if FLAGS.preset == OWN:
-        named = {name: attacks.calibrate(name, classifier, benign) for name in FLAGS.attacks}
-        recipes = attack_selection.own_recipes(classifier, benign)
+        with cli.about("attacks", "images"):
+            named = {name: attacks.calibrate(name, classifier, benign) for name in FLAGS.attacks}
+            recipes = attack_selection.own_recipes(classifier, benign)
     adversarial = None
     if FLAGS.adversarial:
-        adversarial = load_adversarial(FLAGS.adversarial, spec)[:FLAGS.limit]
-    scores = attack_selection.run_selection(
-        classifier, benign, adversarial, recipes, named, FLAGS.workdir,
-        progress=cli.TerminalProgress(),
-    )
+        with cli.about("adversarial"):
+            adversarial = load_adversarial(FLAGS.adversarial, spec)[:FLAGS.limit]
+    with cli.about("images", "adversarial"):
+        scores = attack_selection.run_selection(
+            classifier, benign, adversarial, recipes, named, cli.folder("workdir"),
+            progress=cli.TerminalProgress(),
+        )
     picture = Path(FLAGS.out).with_suffix(".png")
     attack_selection.draw(scores, picture)
     files.save_json(FLAGS.out, {

@@ -11,7 +11,8 @@ from a2d_tf.zoo import MODELS, load_dataset, training
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("dataset", "digits", ["digits", "mnist", "cifar10"], "Training images.")
-flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
+cli.define_path("data_dir", "Folder with mnist.npz and cifar10.npz.")
+cli.define_limit()
 flags.DEFINE_enum("model", "lenet", list(MODELS), "Architecture.")
 flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)
 cli.define_seed("Seed of the weights, the order of the images and the dropout.")
@@ -20,7 +21,8 @@ flags.register_validator("out", lambda path: path.endswith(".keras"), "must end 
 
 
 def main() -> None:
-    dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
+    with cli.about("data_dir"):
+        dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
     with cli.TerminalProgress().stage(f"train {FLAGS.model}", FLAGS.epochs) as advance:
         model = training.train(
             FLAGS.model, dataset, FLAGS.epochs, seed=FLAGS.seed, on_epoch=advance

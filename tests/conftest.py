@@ -24,7 +24,7 @@ class RunScript(Protocol):
     """Runs a script with flags in a folder."""
 
     def __call__(
-        self, script: str, *flags: str, cwd: Path, path: str = ""
+        self, script: str, *flags: str, cwd: Path, path: str = "", home: str = ""
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -38,10 +38,10 @@ def run_script() -> Iterator[RunScript]:
         assert server.stdin and server.stdout
 
         def run(
-            script: str, *flags: str, cwd: Path, path: str = ""
+            script: str, *flags: str, cwd: Path, path: str = "", home: str = ""
         ) -> subprocess.CompletedProcess[str]:
             command = {"script": str(SCRIPTS / f"{script}.py"), "flags": flags, "cwd": str(cwd),
-                       "path": path}
+                       "path": path, "home": home}
             assert server.stdin and server.stdout
             print(json.dumps(command), file=server.stdin, flush=True)
             done = json.loads(server.stdout.readline())

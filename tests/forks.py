@@ -1,7 +1,7 @@
 """Runs scripts, each in a fork of this process, which has loaded TensorFlow once.
 
-Standard input has a JSON object a line: script, flags, cwd, and path (to find modules in). Standard
-output has one a line for each: status, stdout and stderr.
+Standard input has a JSON object a line: script, flags, cwd, path (to find modules in) and home (the
+home folder). Standard output has one a line for each: status, stdout and stderr.
 """
 
 import json
@@ -18,11 +18,12 @@ import a2d_tf.reproduction  # noqa: E402, F401
 import baselines  # noqa: E402, F401
 
 
-def perform(script: str, flags: list[str], cwd: str, path: str) -> None:
+def perform(script: str, flags: list[str], cwd: str, path: str, home: str) -> None:
     """Runs a script as the interpreter does, but ends without its slow end."""
     os.chdir(cwd)
     sys.path[0], sys.argv = os.path.dirname(script), [script, *flags]
     sys.path[1:1] = [path] if path else []
+    os.environ["HOME"] = home or os.environ.get("HOME", "")
     status = 0
     try:
         runpy.run_path(script, run_name="__main__")

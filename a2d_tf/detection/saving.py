@@ -2,20 +2,20 @@
 
 import functools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
-from numpy.typing import NDArray
+import numpy as np
 
 from a2d_tf import attacks, detectors
 from a2d_tf.classifiers import Classifier
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.detectors import Detector
+from a2d_tf.detectors.stored import from_stored
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import REGISTRY, AttackCost, Feature
-from a2d_tf.storage import detector_folder
+from a2d_tf.storage import detector_folder, files
 
 
 def save(state: DetectorState, folder: str | Path) -> None:
@@ -55,38 +55,65 @@ def load(folder: str | Path) -> DetectorState:
       InvalidInputError: the folder does not hold a detector, or one with a feature of a class that
         is not registered.
     """
-    saved = detector_folder.read(folder)
-    detector = _detector(saved.detector, Path(folder))
-    features = {name: _feature(stored) for name, stored in saved.features.items()}
+    return detector_folder.read(folder, lambda saved: _state(saved, Path(folder)))
+
+
+def _state(saved: detector_folder.SavedDetector, folder: Path) -> DetectorState:
+    detector = from_stored(saved.detector, detectors.REGISTRY, str(folder))
+    features = {name: _feature(name, stored, folder) for name, stored in saved.features.items()}
+    columns = _columns(saved, features, detector, folder)
     fields = saved.classifier
     classifier = Classifier.load(
         fields.path, fields.bounds, probabilities=fields.probabilities,
         signature=fields.signature, output=fields.output,
     )
-    singles = sum(isinstance(feature, AttackCost) for feature in features.values())
-    columns = {}
-    for name, feature in features.items():
-        width = 1 if isinstance(feature, AttackCost) else detector.n_features_in_ - singles
-        columns[name] = saved.features[name].columns or feature.column_names(name, width)
     return DetectorState(classifier, features, detector, columns, tuple(saved.order))
 
 
-def _feature(stored: detector_folder.SavedFeature) -> Feature:
+def _feature(name: str, stored: detector_folder.SavedFeature, folder: Path) -> Feature:
     if stored.feature not in REGISTRY:
         raise InvalidInputError(
             f"expected a feature out of {', '.join(REGISTRY)}, got {stored.feature!r}; import "
             f"{stored.module} first, which defines it"
         )
-    return REGISTRY[stored.feature].from_config(stored.config, stored.learned)
-
-
-def _detector(arrays: Mapping[str, NDArray[Any]], folder: Path) -> Detector:
+    for key, array in (stored.learned or {}).items():
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise InvalidInputError(
+                f"expected finite numbers in {key!r} of the feature {name} in {folder}, got others "
+                f"({array.dtype}); fit it again"
+            )
     try:
-        return detectors.REGISTRY[str(arrays["detector"])].from_arrays(dict(arrays))
-    except (KeyError, ValueError, IndexError) as error:
+        return REGISTRY[stored.feature].from_config(stored.config, stored.learned)
+    except InvalidInputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(
-            f"expected a saved detector in {folder}, got something else; fit it again"
+            f"expected settings of the feature {name} in {folder}, got {dict(stored.config)}; fit "
+            "it again"
         ) from error
+
+
+def _columns(
+    saved: detector_folder.SavedDetector, features: Mapping[str, Feature], detector: Detector,
+    folder: Path,
+) -> dict[str, Sequence[str]]:
+    """The names of the columns of each feature.
+
+    Raises:
+      InvalidInputError: they are not as many as the detector judges, or two have the same name.
+    """
+    singles = sum(isinstance(feature, AttackCost) for feature in features.values())
+    columns: dict[str, Sequence[str]] = {}
+    for name, feature in features.items():
+        width = 1 if isinstance(feature, AttackCost) else detector.n_features_in_ - singles
+        columns[name] = saved.features[name].columns or feature.column_names(name, width)
+    every = [one for names in columns.values() for one in names]
+    if len(set(every)) != len(every) or len(every) != detector.n_features_in_:
+        raise InvalidInputError(
+            f"expected {detector.n_features_in_} columns of different names in {folder}, as the "
+            f"detector judges, got {', '.join(every)}; fit it again"
+        )
+    return columns
 
 
 def _check_registered(name: str, feature: Feature) -> None:
@@ -110,6 +137,7 @@ def _write_classifier(classifier: Classifier, folder: Path) -> str:
         return "classifier"
     if isinstance(classifier.model, keras.Model):
         classifier.model.save(folder / "classifier.keras")
+        files.make_reproducible(folder / "classifier.keras")
         return "classifier.keras"
     raise InvalidInputError(
         "expected a Keras model or a SavedModel to save, got a bare callable; "

@@ -6,7 +6,7 @@ May import: errors, checks, storage.
 from pathlib import Path
 
 from a2d_tf import deprecated
-from a2d_tf.detectors import base
+from a2d_tf.detectors import stored
 from a2d_tf.detectors.base import Detector
 from a2d_tf.detectors.conformal import Conformal
 from a2d_tf.detectors.knn import KNN
@@ -28,7 +28,7 @@ def load(path: str | Path) -> Detector:
     Raises:
       InvalidInputError: the file does not hold a detector.
     """
-    return base.load_detector(Path(path), REGISTRY)
+    return stored.load_detector(path, REGISTRY)
 
 
 __all__ = [

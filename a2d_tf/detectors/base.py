@@ -320,21 +320,6 @@ def require_both(benign: int, adversarial: int, what: str) -> None:
         )
 
 
-def load_detector(path: Path, registry: dict[str, type[Detector]]) -> Detector:
-    """The detector that `Detector.save` wrote, out of a registry of known ones.
-
-    Raises:
-      InvalidInputError: the file does not hold a detector.
-    """
-    stored = files.load_npz(path)
-    try:
-        return registry[str(stored["detector"])].from_arrays(stored)
-    except (KeyError, ValueError, IndexError) as error:
-        raise InvalidInputError(
-            f"expected a saved detector at {path}, got something else; fit it again"
-        ) from error
-
-
 def is_cost_like(columns: Columns) -> NDArray[np.bool_]:
     """Which columns bool[D] of a fit are never negative, as costs are.
 

@@ -20,6 +20,7 @@ Norms = NDArray[np.float32]
 
 # Usual radii by norm: as published for L2, as in ART's examples for L1, and BIM's for L-infinity.
 RADII = {1.0: 40.0, 2.0: 5.0, np.inf: 0.3}
+MAX_RADIUS = 1e6  # the whole of an image of a million pixels, in any norm
 CLASSES_PER_PASS = 10  # classes that share a forward pass
 
 
@@ -51,7 +52,7 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.norm not in RADII:
             raise InvalidInputError(f"expected a norm out of 1, 2 and inf, got {self.norm}")
-        number(self.radius, "a radius")
+        number(self.radius, "a radius", maximum=MAX_RADIUS)
         counts = {"batches": self.batches, "samples": self.samples}
         if self.pool is not None:
             counts["pool"] = self.pool

@@ -4,27 +4,34 @@
     detector.npz    the settings of the detector, what it learned, and its threshold
     features.npz    what the features learned, if any did
     classifier.keras or classifier/   the model, as a Keras file or as a SavedModel
+
+The parts belong together: a2d.json has a digest over all of them. It tells accidents and parts of
+different detectors. It is no signature: who can write to the folder can also write another digest,
+so that a folder from someone whom you do not trust stays what it is.
 """
 
-import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.storage import files
+from a2d_tf.storage import detector_schema, files
+from a2d_tf.storage import detector_parts as parts
+from a2d_tf.storage.detector_schema import FORMAT, SETTINGS_FILE, Settings
+from a2d_tf.storage.places import check_folder_place
 from a2d_tf.storage.provenance import versions
 
-FORMAT = 2  # 1 is that of versions 0.1 to 0.5
-SETTINGS_FILE = "a2d.json"
 DETECTOR_FILE = "detector.npz"
 FEATURES_FILE = "features.npz"
 ATTACK_COST = "attack_cost"
 OWN_FEATURES = "a2d_tf.features"
+EXPORT_FILE = "saved_model.pb"  # of an exported detector
 Arrays = Mapping[str, NDArray[Any]]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +113,9 @@ def write(
         }
         if learned:
             files.save_npz(scratch / FEATURES_FILE, **learned)
-        classifier = write_classifier(scratch)
-        files.save_json(scratch / SETTINGS_FILE, {
+        settings = {
             "format": FORMAT,
-            "classifier": classifier,
-            "classifier_sha256": files.sha256(scratch / classifier),
+            "classifier": write_classifier(scratch),
             "bounds": list(saved.classifier.bounds),
             "probabilities": saved.classifier.probabilities,
             "signature": saved.classifier.signature,
@@ -126,50 +131,74 @@ def write(
             },
             "order": list(saved.order),
             "versions": versions(),
-        })
+        }
+        digest = parts.digest(scratch, _part_names(settings), settings)
+        files.save_json(scratch / SETTINGS_FILE, settings | {"digest": digest})
 
 
-def read(folder: str | Path) -> SavedDetector:
-    """What `write` wrote, in this version or in an earlier one.
+def read(folder: str | Path, use: Callable[[SavedDetector], Result]) -> Result:
+    """What `use` makes of the detector that `write` wrote, in this version or in an earlier one.
+
+    If another process replaces the folder meanwhile, all is read again, so that no part of the old
+    detector meets a part of the new one.
+
+    Args:
+      folder: the folder.
+      use: is given what the folder holds, and reads the classifier.
 
     Raises:
-      InvalidInputError: the folder does not hold a detector.
+      InvalidInputError: the folder does not hold a detector, its parts do not belong together or
+        are not what they must be, or one of them is a link.
     """
-    folder = Path(folder)
-    try:
-        stored = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-        if stored.get("format", 1) > FORMAT:
-            raise InvalidInputError(
-                f"expected a detector of format {FORMAT} or lower at {folder}, got format "
-                f"{stored['format']}; load it with a newer version of a2d_tf"
-            )
-        features = _features(folder, stored)
-        return SavedDetector(
-            classifier=SavedClassifier(
-                path=folder / stored["classifier"], bounds=tuple(stored["bounds"]),
-                probabilities=stored["probabilities"],
-                signature=stored.get("signature"), output=stored.get("output"),
-            ),
-            features=features,
-            order=stored.get("order", list(features)),
-            detector=files.load_npz(folder / DETECTOR_FILE),
-        )
-    except InvalidInputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    folder = Path(os.path.expanduser(folder))
+    return parts.unchanged(folder, lambda: use(_read(folder)))
+
+
+def _read(folder: Path) -> SavedDetector:
+    if (folder / EXPORT_FILE).is_file():
         raise InvalidInputError(
-            f"expected a detector folder at {folder}, got no readable {SETTINGS_FILE} there; "
-            "write one with fit_detector.py or A2D.save"
-        ) from error
+            f"expected a detector folder at {folder}, got a SavedModel, such as A2D.export and "
+            "export_detector.py write; serve it with TensorFlow, or load the folder that it was "
+            "exported from"
+        )
+    settings = parts.part(folder, SETTINGS_FILE)
+    if settings.stat().st_size > detector_schema.MAX_BYTES:
+        raise InvalidInputError(
+            f"expected a detector folder at {folder}, got {SETTINGS_FILE} of more than "
+            f"{detector_schema.MAX_BYTES} bytes; fit it again"
+        )
+    stored = detector_schema.parse(settings.read_bytes(), folder)
+    classifier = parts.part(folder, stored["classifier"])
+    parts.part(folder, DETECTOR_FILE)
+    if "digest" in stored:
+        whole = parts.digest(folder, _part_names(stored), stored) == stored["digest"]
+    else:
+        whole = files.sha256(classifier) == stored["classifier_sha256"]
+    if not whole:
+        raise InvalidInputError(
+            f"expected the parts of one detector in {folder}, got others than were saved together; "
+            "copy the whole folder again, or fit it again"
+        )
+    features = _features(folder, stored)
+    lower, upper = stored["bounds"]
+    return SavedDetector(
+        classifier=SavedClassifier(
+            path=classifier, bounds=(lower, upper), probabilities=stored["probabilities"],
+            signature=stored.get("signature"), output=stored.get("output"),
+        ),
+        features=features,
+        order=list(dict.fromkeys([*stored.get("order", []), *features])),
+        detector=files.load_npz(folder / DETECTOR_FILE),
+    )
 
 
 def check_free(folder: str | Path) -> Path:
     """The folder as a path, if nothing is there or a detector that may be replaced.
 
     Raises:
-      InvalidInputError: something else is there.
+      InvalidInputError: something else is there, or nothing can be written there.
     """
-    folder = Path(folder)
+    folder = check_folder_place(folder)
     if folder.exists() and not (folder / SETTINGS_FILE).is_file():
         raise InvalidInputError(
             f"expected a new folder or an earlier detector at {folder}, got something else; "
@@ -178,10 +207,16 @@ def check_free(folder: str | Path) -> Path:
     return folder
 
 
-def _features(folder: Path, stored: dict[str, Any]) -> dict[str, SavedFeature]:
+def _part_names(settings: Settings) -> list[str]:
+    """The files and folders of a detector besides its settings."""
+    learns = any(feature["learns"] for feature in settings.get("features", {}).values())
+    return [settings["classifier"], DETECTOR_FILE, *([FEATURES_FILE] if learns else [])]
+
+
+def _features(folder: Path, stored: Settings) -> dict[str, SavedFeature]:
     if stored.get("format", 1) == 1:
         return _features_of_format_1(stored)
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     if any(feature["learns"] for feature in stored["features"].values()):
         arrays = files.load_npz(folder / FEATURES_FILE)
     return {
@@ -197,7 +232,7 @@ def _features(folder: Path, stored: dict[str, Any]) -> dict[str, SavedFeature]:
     }
 
 
-def _features_of_format_1(stored: dict[str, Any]) -> dict[str, SavedFeature]:
+def _features_of_format_1(stored: Settings) -> dict[str, SavedFeature]:
     """Versions 0.1 to 0.5 knew attacks, and a flag for the costs in all directions."""
     features = {
         name: SavedFeature(

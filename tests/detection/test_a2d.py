@@ -113,7 +113,7 @@ def test_unfit_folders_are_refused(
     settings = json.loads((tmp_path / "saved" / "a2d.json").read_text())
     del settings["bounds"]
     (tmp_path / "saved" / "a2d.json").write_text(json.dumps(settings))
-    with pytest.raises(InvalidInputError, match="expected a detector folder"):
+    with pytest.raises(InvalidInputError, match="expected 'bounds' in"):
         A2D.load(tmp_path / "saved")
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -191,9 +192,10 @@ BAD = {
     "wrong shape": ((*COST, "--images=shape.npz"), "shape [N, 8, 8, 1], got [3, 5, 5, 1]"),
     "zero images": ((*COST, "--images=none.npz"), "at least one image"),
     "zero gradients": ((*COST, "--model=dead.keras"), "exactly zero on 3 of 3"),
-    "out is a folder": ((*COST, "--out=notes"), "must be a file, not a folder"),
+    "out is a folder": ((*COST, "--out=notes"), "--out: expected a file name to write to, got the"),
     "negative seed": (("compare", "--seed=-1"), "seed"),
-    "broken detector": (("detect", "--detector=broken", "--images=few.npz"), "expected an .npz"),
+    "broken detector": (("detect", "--detector=broken", "--images=few.npz"),
+                        "--detector: expected the parts of one detector"),
     "no model": ((*COST, "--model=nothing.keras"), "expected a model at nothing.keras"),
     "unknown attack": ((*COST, "--attack=dba2"), "expected an attack out of bim, bim2, jsma"),
     "unknown flag": ((*COST, "--colour=red"), "colour"),
@@ -210,7 +212,7 @@ BAD = {
                  "--peers"), "--attacks with bim for --peers"),
     "no attack to select": (
         ("select_attacks", "--model=model.keras", "--images=few.npz", "--attacks=",
-         "--out=none.json"), "attacks to choose from, got none",
+         "--out=none.json"), "expected --attacks to name something, got nothing",
     ),
     "no file for the scores": (
         ("select_attacks", "--model=model.keras", "--images=few.npz"), "must end in .json"
@@ -226,7 +228,7 @@ BAD = {
     "a detector that cannot judge": ((*FIT, "--features=kd"), "weighs its columns for kd"),
     "no such module to import": (
         ("detect", "--detector=broken", "--images=few.npz", "--import_modules=nothing"),
-        "expected a module to import, got 'nothing'",
+        "expected --import_modules to name modules, got 'nothing'",
     ),
     "unknown threat": (("compare", "--threats=zap"), "expected a threat out of fgsm, bim-a"),
     "unknown baseline": (("compare", "--baselines=zap"), "expected a feature out of bim, "),
@@ -241,6 +243,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run: RunScript, folder: Path) 
         done = run(script, place, *flags, cwd=folder)
         assert done.returncode == 1 and message in done.stderr, (name, done.stderr)
         assert len(done.stderr.splitlines()) == 1, (name, done.stderr)
+        assert "--" in done.stderr or "line flag" in done.stderr, (name, done.stderr)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -263,3 +266,78 @@ def test_old_flags_work_with_a_note(run: RunScript, folder: Path) -> None:
         "note: --first is deprecated; use --slow_limit",
     ]
     assert "expected an attack out of bim" in notes[2] and len(notes) == 3
+
+
+@pytest.mark.parametrize("script, flags, out", [
+    ("attack_cost", ("--model=model.keras", "--images=benign.npz", "--attack=bim"), "out"),
+    ("benchmark", ("--model=model.keras", "--images=benign.npz"), "out"),
+    ("clever", ("--model=model.keras", "--images=benign.npz"), "out"),
+    ("craft", ("--model=model.keras", "--threat=fgsm"), "out"),
+    ("detect", ("--detector=none", "--images=benign.npz"), "out"),
+    ("fit_detector", ("--model=model.keras", "--images=benign.npz"), "folder"),
+    ("export_detector", ("--detector=none",), "folder"),
+    ("train", (), "out"),
+    ("select_attacks", ("--model=model.keras", "--images=benign.npz"), "out"),
+    ("compare", (), "workdir"),
+    ("reproduce", ("--experiment=table7",), "workdir"),
+    ("clever", ("--model=model.keras", "--images=benign.npz", "--out=x.npz"), "workdir"),
+    ("select_attacks", ("--model=model.keras", "--images=benign.npz", "--out=x.json"), "workdir"),
+])
+def test_places_are_checked_before_work_starts(
+    script: str, flags: tuple[str, ...], out: str, run: RunScript, folder: Path, tmp_path: Path
+) -> None:
+    """Every output of every script; that nothing is loaded first shows in `--detector=none`."""
+    suffix = {"train": ".keras", "select_attacks": ".json"}.get(script, "") if out == "out" else ""
+    (tmp_path / f"file{suffix}").write_text("keep")
+    (tmp_path / "kind").mkdir()
+    (tmp_path / "kind" / "saved_model.pb").write_text("keep")
+    flag = "workdir" if out == "workdir" else "out"
+    bad = [f"{tmp_path}/file{suffix}/x{suffix}", f"{tmp_path}/{'x' * 256}{suffix}"]
+    if out == "workdir":
+        bad += [str(tmp_path / "kind")]
+    elif out == "out" and not suffix:
+        bad += ["", "/dev/null", f"{tmp_path}/x/", str(tmp_path)]
+    bad += [f"{tmp_path}/file"] if out != "out" else []
+    before = sorted(tmp_path.rglob("*"))
+    for place in bad:
+        done = run(script, *flags, f"--{flag}={place}", cwd=folder)
+        assert done.returncode == 1, (place, done.stderr)
+        assert done.stderr.startswith(f"{script}.py: --{flag}: expected"), (place, done.stderr)
+        assert len(done.stderr.splitlines()) == 1, (place, done.stderr)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_names_need_not_be_utf_8(run: RunScript, folder: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    images = np.load(folder / "bytes.npz")["images"]
+    names = [b"\xff\xfe.png", "=1+1.png".encode(), "\u00e9.png".encode()]
+    for name, image in zip(names, images):
+        keras.utils.save_img(pictures / "x.png", image, scale=False)
+        (pictures / "x.png").rename(pictures / os.fsdecode(name))
+    A2D(Classifier.load(folder / "model.keras"), "bim-search", "zscore", preset="mnist").fit(
+        np.load(folder / "benign.npz")["images"][:20]
+    ).save(tmp_path / "detector")
+    done = run("detect", "--detector=detector", "--images=pictures", "--out=verdicts.csv",
+               cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "verdicts.csv", newline="", encoding="utf-8") as file:
+        found = {row["image"] for row in csv.DictReader(file)}
+    assert found == {"\\udcff\\udcfe.png", "'=1+1.png", "\u00e9.png"}
+
+
+def test_the_home_folder_has_its_short_name(run: RunScript, folder: Path) -> None:
+    flags = ("--model=~/model.keras", "--images=~/few10.npz", "--attack=bim", "--limit=2")
+    np.savez(folder / "few10.npz", images=np.load(folder / "benign.npz")["images"][:2])
+    done = run("attack_cost", *flags, "--out=~/home.npz", cwd=folder, home=str(folder))
+    assert done.returncode == 0 and (folder / "home.npz").is_file(), done.stderr
+
+
+def test_a_limit_can_be_raised(run: RunScript, folder: Path) -> None:
+    flags = ("--model=model.keras", "--images=zeros.npz", "--attack=bim-search", "--out=big.npz")
+    np.savez_compressed(folder / "zeros.npz", images=np.zeros((2000, 8, 8, 1), np.float32))
+    done = run("attack_cost", *flags, "--max_decoded_gib=1e-6", cwd=folder)
+    assert done.returncode == 1 and "raise the limit" in done.stderr, done.stderr
+    assert "--images: expected rows of 'images' of zeros.npz to take at most" in done.stderr
+    done = run("attack_cost", *flags, "--max_decoded_gib=nan", cwd=folder)
+    assert "--max_decoded_gib: expected" in done.stderr, done.stderr

@@ -1,0 +1,60 @@
+"""Progress of the scripts on stderr: a bar on a terminal, and elsewhere a line now and then."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
+
+
+class TerminalProgress:
+    """Progress on stderr: a bar on a terminal, and elsewhere a line from time to time."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+
+    @contextmanager
+    def stage(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        bars = _bars if self._console.is_terminal else _lines
+        with bars(self._console, title, total) as advance:
+            yield advance
+
+
+@contextmanager
+def _bars(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def _lines(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
+    start, last_printed, finished = time.monotonic(), 0.0, 0
+
+    def advance(done: int) -> None:
+        nonlocal finished, last_printed
+        finished += done
+        now = time.monotonic()
+        # Nothing is printed before the first result: until then the input may prove unfit.
+        if last_printed == 0 or now - last_printed >= PLAIN_INTERVAL_S:
+            last_printed = now
+            left = (now - start) * (total - finished) / finished
+            print(f"{title}: {finished}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
+
+    yield advance
+    print(f"{title}: done in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
