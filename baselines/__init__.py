@@ -7,10 +7,13 @@ that they can be used by name.
 import importlib
 import pkgutil
 
+from baselines.dissector import Dissector
 from baselines.kd import KD
+from baselines.lcr import LCR, SequentialVerdicts
 from baselines.lid import LID, LID5
+from baselines.sequential_test import SequentialTest
 
 for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, and no more
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["KD", "LID", "LID5"]
+__all__ = ["Dissector", "KD", "LCR", "LID", "LID5", "SequentialTest", "SequentialVerdicts"]

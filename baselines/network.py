@@ -1,6 +1,6 @@
 """What the baselines look at inside a Keras model: activations, and outputs under dropout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -80,6 +80,41 @@ def activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
     if not any(output is outputs for output in found):
         found.append(outputs)
     return [_flat(output) for output in found]
+
+
+def layer_names(model: keras.Model) -> tuple[list[str], list[str]]:
+    """The names of all layers in their order, and of those of them that `activations` finds.
+
+    Layers of nested models are among them, and the layer of the model's own output is not.
+    """
+    names: list[str] = []
+    nonlinear: list[str] = []
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        names.append(layer.name)
+        if _is_nonlinear(layer):
+            nonlinear.append(layer.name)
+        return _infer(layer, *args, **kwargs)
+
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    tf.function(lambda images: _walk(model, images, call)).get_concrete_function(image)
+    hidden = list(dict.fromkeys(names))[:-1]
+    return hidden, [name for name in dict.fromkeys(nonlinear) if name in hidden]
+
+
+def layer_outputs(
+    model: keras.Model, images: tf.Tensor, names: Sequence[str]
+) -> list[tf.Tensor]:
+    """Flat outputs [N,D] of layers by their names; the last one of a layer that is used twice."""
+    found: dict[str, tf.Tensor] = {}
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        output = _infer(layer, *args, **kwargs)
+        found[layer.name] = output
+        return output
+
+    _walk(model, images, call)
+    return [_flat(found[name]) for name in names]
 
 
 def last_hidden(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
@@ -206,4 +241,5 @@ def _noise_sizes(layer: Any, sizes: list[Any]) -> list[Any]:
 
 
 def _flat(outputs: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(outputs, (tf.shape(outputs)[0], -1))
+    size = outputs.shape[1:].num_elements()
+    return tf.reshape(outputs, (tf.shape(outputs)[0], -1 if size is None else size))

@@ -6,10 +6,15 @@ May import: errors, checks, images, classifiers, attacks.
 from a2d_tf import deprecated
 from a2d_tf.threats.base import CraftedImages, Threat
 from a2d_tf.threats.by_attack import AttackThreat
+from a2d_tf.threats.fgm import FGM
 from a2d_tf.threats.fgsm import FGSM
 from a2d_tf.threats.jsma import JSMA
 from a2d_tf.threats.presets import PRESETS, preset
+from a2d_tf.threats.substitute import SubstituteFGSM
 
-__all__ = ["AttackThreat", "CraftedImages", "FGSM", "JSMA", "PRESETS", "Threat", "preset"]
+__all__ = [
+    "AttackThreat", "CraftedImages", "FGM", "FGSM", "JSMA", "PRESETS", "SubstituteFGSM", "Threat",
+    "preset",
+]
 
 __getattr__ = deprecated.names_of("threats")

@@ -1,19 +1,36 @@
-"""The threats of the paper's Table 5, by name."""
+"""The threats of the paper's Tables 5 and 6, by name."""
 
+from a2d_tf import attacks
 from a2d_tf.attacks import BIM, CarliniWagner, DeepFool
 from a2d_tf.checks import lookup
 from a2d_tf.threats.base import Threat
 from a2d_tf.threats.by_attack import AttackThreat
+from a2d_tf.threats.fgm import FGM
 from a2d_tf.threats.fgsm import FGSM
 from a2d_tf.threats.jsma import JSMA
+from a2d_tf.threats.substitute import SubstituteFGSM
+
+MNIST_DEVIATION = 0.3081  # by which Env 2's LeNet-5 divides its pixels
+
+
+def _carlini_wagner(initial_const: float) -> Threat:
+    return AttackThreat(attack=CarliniWagner(
+        confidence=0.0, initial_const=initial_const, step=0.05, binary_search_steps=4,
+        max_iterations=400,
+    ))
+
 
 # DeepFool has the settings of Foolbox.
+_DEEPFOOL = AttackThreat(attack=DeepFool(max_iterations=100))
 _COMMON: dict[str, Threat] = {
     "jsma": JSMA(theta=1.0, gamma=0.1),
-    "cw": AttackThreat(attack=CarliniWagner(
-        confidence=0.0, initial_const=0.02, step=0.05, binary_search_steps=4, max_iterations=400
-    )),
-    "deepfool": AttackThreat(attack=DeepFool(max_iterations=100)),
+    "cw": _carlini_wagner(0.02),
+    "deepfool": _DEEPFOOL,
+}
+_COMMON_ENV2: dict[str, Threat] = {
+    "jsma": JSMA(theta=1.0, gamma=0.12),
+    "deepfool": _DEEPFOOL,
+    "cw": _carlini_wagner(0.6),
 }
 PRESETS: dict[str, dict[str, Threat]] = {
     "mnist": {
@@ -26,15 +43,33 @@ PRESETS: dict[str, dict[str, Threat]] = {
         "bim-a": AttackThreat(attack=BIM(eps=0.05, step=0.005, max_iterations=50)),
         **_COMMON,
     },
+    "mnist-env2": {
+        "fgsm": FGSM(eps=0.35),
+        # The same number for normalised pixels, as the published adversarial images may have it.
+        "fgsm-normalised": FGSM(eps=0.35 * MNIST_DEVIATION),
+        **_COMMON_ENV2,
+        "bb": SubstituteFGSM(eps=0.35),
+    },
+    "cifar10-env2": {
+        "fgsm": FGSM(eps=0.05), **_COMMON_ENV2, "bb": SubstituteFGSM(eps=0.05),
+    },
+    # All but FGSM have Foolbox's defaults.
+    "imagenet-env2": {
+        "fgsm": FGM(eps=0.016),
+        "jsma": AttackThreat(attack=attacks.preset("jsma")),
+        "deepfool": _DEEPFOOL,
+        "cw": AttackThreat(attack=attacks.preset("cw")),
+    },
 }
 
 
 def preset(name: str, dataset: str = "mnist") -> Threat:
-    """A threat with the settings of the paper's Table 5.
+    """A threat with the settings of the paper's Table 5 (Env 1) or Table 6 (Env 2).
 
     Args:
-      name: "fgsm", "bim-a", "jsma", "cw" or "deepfool".
-      dataset: "mnist" or "cifar10": whose settings.
+      name: "fgsm", "bim-a" (Env 1), "jsma", "cw", "deepfool" or "bb" (Env 2).
+      dataset: "mnist" or "cifar10": whose settings in Env 1; "mnist-env2", "cifar10-env2" or
+        "imagenet-env2": in Env 2.
 
     Raises:
       InvalidInputError: an unknown threat or dataset.
