@@ -16,7 +16,6 @@ from a2d_tf.attacks import BIM, JSMA
 from a2d_tf.detectors import ZScore
 from a2d_tf.storage import detector_folder, detector_parts, files
 
-CHANGES = 200
 WRONG: list[Any] = [
     None, True, False, -1, 0, 7, 0.5, 1e308, float("nan"), float("inf"), "", "x", "../other.keras",
     "a/b", [], [0], ["bim", "bim"], {}, {"a": 1}, "0" * 64, 10**30,
@@ -224,13 +223,14 @@ def change_files(folder: Path, rng: np.random.Generator) -> str:
     return f"file {name}"
 
 
+@pytest.mark.parametrize("changes", [40, pytest.param(200, marks=pytest.mark.long)])
 def test_random_changes_are_refused_or_harmless(
-    saved: Path, tmp_path: Path, benign: np.ndarray
+    changes: int, saved: Path, tmp_path: Path, benign: np.ndarray
 ) -> None:
     rng = np.random.default_rng(0)
     expected = A2D.load(saved / "detector").predict(benign[:20])
     harmless = []
-    for number in range(CHANGES):
+    for number in range(changes):
         folder = tmp_path / str(number) / "detector"
         shutil.copytree(saved, folder.parent)
         change = [change_json, change_array, change_bytes, change_files][number % 4](folder, rng)
@@ -244,7 +244,7 @@ def test_random_changes_are_refused_or_harmless(
             np.testing.assert_array_equal(found.is_adversarial, expected.is_adversarial, change)
             np.testing.assert_array_equal(found.score, expected.score, change)
         shutil.rmtree(folder.parent)
-    assert len(harmless) < CHANGES / 20, harmless
+    assert len(harmless) < changes / 20, harmless
 
 
 def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(copy: Path) -> None:
