@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,15 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(copy: Path) ->
     detector_folder.read(copy, use)
     assert len(reads) == 2
     assert reads[0].detector["threshold"] != reads[1].detector["threshold"]
+
+
+def test_equal_fits_give_equal_bytes(
+    saved: Path, benign: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = saved / "detector" / "classifier.keras"  # it has a dropout, whose seed is kept
+    for name in ("one", "two"):
+        a2d = A2D(Classifier.load(model), BIM(max_iterations=9), "conformal").fit(benign[:60])
+        a2d.save(tmp_path / name)
+        monkeypatch.setattr(time, "time", lambda: 2e9)  # as if it were another year
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
