@@ -14,7 +14,7 @@ from absl import app, flags, logging
 FLAGS = flags.FLAGS
 _RENAMED: dict[str, str] = {}  # old flags and new ones
 _PATHS: set[str] = set()  # flags with paths, in which ~ is the home folder
-_FILES: set[str] = set()  # flags with files to write
+_FILES: dict[str, str | None] = {}  # flags with files to write, and suffixes of files beside
 _FOLDERS: dict[str, Callable[[], str]] = {}  # flags with folders to write, and their defaults
 _NAMES: set[str] = set()  # flags that must name something if they are given
 
@@ -40,9 +40,6 @@ with _native_stderr_silenced():
     tf.get_logger().setLevel("ERROR")
     tf.constant(0)  # starts the devices
 
-from rich.console import Console  # noqa: E402
-from rich.table import Table as TerminalTable  # noqa: E402
-
 import baselines  # noqa: E402, F401, registers its features
 from a2d_tf import (  # noqa: E402
     A2D,
@@ -53,11 +50,10 @@ from a2d_tf import (  # noqa: E402
     UnsuitableClassifierError,
     features,
 )
-from a2d_tf.reports.tables import Table, terminal_width  # noqa: E402
 from a2d_tf.storage import limits, places  # noqa: E402
-from cli_progress import TerminalProgress  # noqa: E402
+from cli_terminal import TerminalProgress, show  # noqa: E402
 
-__all__ = ["TerminalProgress"]
+__all__ = ["TerminalProgress", "show"]
 
 
 def run(main: Callable[[], None]) -> None:
@@ -110,10 +106,12 @@ def _guarded(main: Callable[[], None]) -> None:
 
 def _check_places() -> None:
     """Finds out before the work starts whether everything can be written."""
-    for name in sorted(_FILES):
+    for name, beside in sorted(_FILES.items()):
         if FLAGS[name].value is not None:
             with about(name):
-                places.check_file_place(FLAGS[name].value)
+                path = places.check_file_place(FLAGS[name].value)
+                if beside:
+                    places.check_file_place(path.with_suffix(beside))
     for name in sorted(_FOLDERS):
         with about(name):
             check = places.check_workdir_place if name == "workdir" else places.check_folder_place
@@ -126,8 +124,8 @@ def about(*names: str) -> Iterator[None]:
     try:
         yield
     except UnsuitableClassifierError as error:
-        flag = "--model: " if "model" in FLAGS else ""
-        raise UnsuitableClassifierError(f"{flag}{error}") from error
+        flag = "model" if "model" in FLAGS else "detector"  # a detector has a classifier
+        raise UnsuitableClassifierError(f"--{flag}: {error}") from error
     except InvalidInputError as error:
         message = str(error)
         if not message.startswith("--"):  # a block within has named it
@@ -184,10 +182,16 @@ def define_path(name: str, what: str, *, required: bool = False) -> None:
     _PATHS.add(name)
 
 
-def define_out(what: str, *, required: bool = True) -> None:
-    """The flag --out, a file to write; its place is checked before the work starts."""
+def define_out(what: str, *, required: bool = True, beside: str | None = None) -> None:
+    """The flag --out, a file to write; its place is checked before the work starts.
+
+    Args:
+      what: it is.
+      required: whether it must be given.
+      beside: the suffix of another file that is written beside it.
+    """
     define_path("out", what, required=required)
-    _FILES.add("out")
+    _FILES["out"] = beside
 
 
 def define_folder(
@@ -284,14 +288,3 @@ def load_detector() -> A2D:
 def feature_names() -> list[str]:
     """The features that are known by name, besides attacks."""
     return [name for name in features.REGISTRY if name != features.AttackCost.name]
-
-
-def show(tables: Iterable[Table | TerminalTable], *lines: str) -> None:
-    """Prints tables and lines. No table is folded, however narrow the terminal is."""
-    console = Console()
-    for table in tables:
-        shown = table.to_terminal() if isinstance(table, Table) else table
-        console.width = max(console.width, terminal_width(shown))
-        console.print(shown)
-    for line in lines:
-        console.print(line, soft_wrap=True)

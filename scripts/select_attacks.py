@@ -34,7 +34,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if crafted, benign "
                      "ones and what both threats make of them.", lower_bound=1)
 cli.define_folder("workdir", "Where finished attacks are kept.", default="runs/select_attacks")
-cli.define_out("A .json file to write, and a .png beside it.")
+cli.define_out("A .json file to write, and a .png beside it.", beside=".png")
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
 )

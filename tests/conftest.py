@@ -21,10 +21,11 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 class RunScript(Protocol):
-    """Runs a script with flags in a folder."""
+    """Runs a script with flags in a folder, and with `kill` ends it: (signal, after seconds)."""
 
     def __call__(
-        self, script: str, *flags: str, cwd: Path, path: str = "", home: str = ""
+        self, script: str, *flags: str, cwd: Path, path: str = "", home: str = "",
+        kill: tuple[int, float] | None = None,
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -38,10 +39,11 @@ def run_script() -> Iterator[RunScript]:
         assert server.stdin and server.stdout
 
         def run(
-            script: str, *flags: str, cwd: Path, path: str = "", home: str = ""
+            script: str, *flags: str, cwd: Path, path: str = "", home: str = "",
+            kill: tuple[int, float] | None = None,
         ) -> subprocess.CompletedProcess[str]:
             command = {"script": str(SCRIPTS / f"{script}.py"), "flags": flags, "cwd": str(cwd),
-                       "path": path, "home": home}
+                       "path": path, "home": home, "kill": kill}
             assert server.stdin and server.stdout
             print(json.dumps(command), file=server.stdin, flush=True)
             done = json.loads(server.stdout.readline())

@@ -1,7 +1,8 @@
 """Runs scripts, each in a fork of this process, which has loaded TensorFlow once.
 
 Standard input has a JSON object a line: script, flags, cwd, path (to find modules in) and home (the
-home folder). Standard output has one a line for each: status, stdout and stderr.
+home folder). With `kill`, [signal, seconds], the script gets this signal after so long. Standard
+output has one a line for each: status, stdout, stderr, and the seconds that it took.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import runpy
 import sys
 import tempfile
+import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # as scripts/cli.py, which comes too late here
 sys.path[0] = os.path.dirname(sys.path[0])  # the folders beside this file are no packages
@@ -39,15 +41,35 @@ def perform(script: str, flags: list[str], cwd: str, path: str, home: str) -> No
     os._exit(status)
 
 
+def wait(child: int, kill: tuple[int, float] | None) -> int:
+    """The exit code of a child, or the negative number of the signal that ended it."""
+    start = time.monotonic()
+    while kill:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() - start >= kill[1]:
+            os.kill(child, kill[0])
+            break
+        time.sleep(0.002)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 for line in sys.stdin:
+    command = json.loads(line)
+    kill = command.pop("kill")
+    start = time.monotonic()
     with tempfile.TemporaryFile("w+") as written, tempfile.TemporaryFile("w+") as errors:
         child = os.fork()
         if not child:
             os.dup2(written.fileno(), 1)
             os.dup2(errors.fileno(), 2)
-            perform(**json.loads(line))
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            perform(**command)
+        status = wait(child, kill)
         written.seek(0)
         errors.seek(0)
-        result = {"status": status, "stdout": written.read(), "stderr": errors.read()}
+        result = {
+            "status": status, "stdout": written.read(), "stderr": errors.read(),
+            "seconds": time.monotonic() - start,
+        }
         print(json.dumps(result), flush=True)

@@ -208,12 +208,13 @@ def _trained(
 ) -> Path:
     name, epochs = DEFAULT_MODELS[comparison.dataset]
     key = {"dataset": dataset.digest(), "epochs": epochs, "seed": comparison.seed}
-    path = stages.path(name, key, ".keras")
-    if not path.is_file():
+
+    def make(path: Path) -> None:
         with progress.stage(f"train {name} for {epochs} epochs", epochs) as advance:
             model = training.train(name, dataset, epochs, seed=comparison.seed, on_epoch=advance)
         training.save(model, path)
-    return path
+
+    return stages.file(name, key, ".keras", make)
 
 
 def _all_scores(

@@ -14,6 +14,7 @@ from a2d_tf.export.warmup import write_warmup
 from a2d_tf.features import AttackCost
 from a2d_tf.images.spec import Shape
 from a2d_tf.storage import files
+from a2d_tf.storage.places import check_folder_place
 from a2d_tf.storage.provenance import versions
 
 EXTRAS = "assets.extra"
@@ -38,9 +39,10 @@ def export(state: DetectorState, folder: str | Path) -> None:
 
     Raises:
       InvalidInputError: the classifier is not a TensorFlow graph or of unknown input size, a
-        feature cannot be part of a graph, or `folder` holds other things.
+        feature cannot be part of a graph, `folder` holds other things, or
+        nothing can be written there.
     """
-    folder = Path(folder)
+    folder = check_folder_place(folder)
     if folder.exists() and not (folder / EXTRAS / SETTINGS_FILE).is_file():
         raise InvalidInputError(
             f"expected a new folder or an earlier export at {folder}, got something else; "

@@ -1,5 +1,6 @@
 """Images from .npz files and from folders of image files, which need not fit into memory."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.batching import ARRAY_BATCH, ImageStream
+from a2d_tf.images.picture_headers import BMP, GIF, JPEG, PNG, read_header
 from a2d_tf.images.spec import Bounds, Images, InputSpec
 from a2d_tf.storage import files
+from a2d_tf.storage.limits import check_decoded
 
 BRIGHTEST = 255
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jfif", ".svg")
+BYTES_PER_PIXEL = 16  # four channels in single precision, while a picture is resized
+CMYK = 4  # channels of a JPEG
 
 
 class ImageSet(NamedTuple):
@@ -39,7 +45,7 @@ def stream_images(path: str | Path, spec: InputSpec, limit: int | None = None) -
       InvalidInputError: there is nothing of that kind, or no image in it; while the images are
         read, images that do not fit.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     if path.is_dir():
         return _stream_folder(path, spec, limit)
     return _stream_npz(path, spec, limit)
@@ -62,7 +68,7 @@ def load_adversarial(path: str | Path, spec: InputSpec) -> Images:
       InvalidInputError: as `load_images`, or none of the images succeeded.
     """
     images = load_images(path, spec).images
-    if Path(path).is_dir() or "success" not in (stored := files.load_npz(path)):
+    if Path(os.path.expanduser(path)).is_dir() or "success" not in (stored := files.load_npz(path)):
         return images
     if stored["success"].shape != (len(images),) or not stored["success"].any():
         raise InvalidInputError(
@@ -81,15 +87,42 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> Images:
     """An image file as f32[H,W,C] in [0, 1], resized bilinearly.
 
     Raises:
-      InvalidInputError: the file holds no image.
+      InvalidInputError: the file holds no image, a damaged one, or one that takes too much memory
+        (`storage.limits.set_max_decoded_gib`).
     """
     height, width, channels = shape
-    try:
-        picture = tf.io.decode_image(path.read_bytes(), channels=channels, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        raise InvalidInputError(f"expected an image in {path}, got something else") from error
+    picture = _decoded(path, channels)
     resized = tf.image.resize(tf.cast(picture, tf.float32) / 255.0, (height, width), antialias=True)
     return np.asarray(tf.clip_by_value(resized, 0.0, 1.0))
+
+
+def _decoded(path: Path, channels: int) -> tf.Tensor:
+    """The pixels u8[h,w,channels] of an image file, or floats of a picture that is made grey."""
+    content = path.read_bytes()
+    try:
+        header = read_header(content)
+    except ValueError as error:
+        raise InvalidInputError(f"expected an image in {path}, got {error}") from error
+    check_decoded(header.height * header.width * BYTES_PER_PIXEL, len(content), f"the image {path}")
+    # These are decoded in their own colours, and made grey afterwards.
+    coloured = header.kind in (GIF, BMP) or header.kind == JPEG and header.channels == CMYK
+    if channels not in (1, 3) and header.kind != PNG:
+        raise InvalidInputError(
+            f"expected a PNG file for a classifier of {channels} channels, got the {header.kind} "
+            f"{path}; convert it"
+        )
+    decode_as = 0 if header.kind == BMP else 3 if coloured else channels
+    try:
+        picture = tf.io.decode_image(content, channels=decode_as, expand_animations=False)
+    except (tf.errors.OpError, ValueError) as error:
+        raise InvalidInputError(
+            f"expected an image in {path}, got a damaged {header.kind}; copy or write it again"
+        ) from error
+    if not coloured:
+        return picture
+    if picture.shape[-1] == 1:  # of a grey BMP
+        return picture if channels == 1 else tf.image.grayscale_to_rgb(picture)
+    return tf.image.rgb_to_grayscale(picture[..., :3]) if channels == 1 else picture[..., :3]
 
 
 def scale(images: Images, bounds: Bounds) -> Images:
@@ -110,11 +143,8 @@ def from_bytes(array: ArrayLike) -> Images:
 
 
 def _stream_folder(folder: Path, spec: InputSpec, limit: int | None) -> ImageStream:
+    _check_folder(folder)
     paths = image_files(folder)[:limit]
-    if not paths:
-        raise InvalidInputError(
-            f"expected image files ({', '.join(IMAGE_SUFFIXES)}) in {folder}, got none"
-        )
     shape = _fixed_shape(spec)
 
     def read(count: int) -> Iterator[Images]:
@@ -123,6 +153,24 @@ def _stream_folder(folder: Path, spec: InputSpec, limit: int | None) -> ImageStr
             yield scale(np.stack(pictures), spec.bounds)
 
     return ImageStream([path.name for path in paths], spec, shape, read)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises InvalidInputError if images would be left out of what is read of a folder."""
+    inside = sorted(folder.iterdir())
+    wanted = f"expected image files ({', '.join(IMAGE_SUFFIXES)}) in {folder}"
+    if others := [path.name for path in inside if path.suffix.lower() in OTHER_SUFFIXES]:
+        raise InvalidInputError(
+            f"{wanted}, got {len(others)} of other kinds, such as {others[0]}; convert them to PNG"
+        )
+    if image_files(folder):
+        return
+    if classes := [path.name for path in inside if path.is_dir() and image_files(path)]:
+        raise InvalidInputError(
+            f"{wanted}, got {len(classes)} folders of them, such as {classes[0]}; give one of "
+            "these, or put all files into one folder"
+        )
+    raise InvalidInputError(f"{wanted}, got none; give a folder with some, or an .npz file")
 
 
 def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
@@ -144,6 +192,8 @@ def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
             else:
                 yield spec.check(rows)
 
+    if 0 in shape[1:]:
+        raise InvalidInputError(f"expected images of pixels in {path}, got shape {list(shape)}")
     grey = dtype == np.uint8 and len(shape) == 3  # as `from_bytes` takes them
     image_shape = (*shape[1:], 1) if grey else shape[1:]
     spec.check_shape((count, *image_shape))

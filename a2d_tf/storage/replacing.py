@@ -13,6 +13,7 @@ from a2d_tf.errors import InvalidInputError
 
 SCRATCH = ".writing-"
 NEW, OLD = "new", "old"  # within a scratch folder
+OLD_PREFIX = "old-"  # of what versions before 0.6 moved aside
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
 
 
@@ -116,10 +117,11 @@ def _lock(folder: Path) -> int:
 
 def _clear(scratch: Path) -> None:
     """Removes a scratch folder; what was moved aside and not replaced returns to its place."""
-    if (scratch / OLD).is_dir():
-        for old in (scratch / OLD).iterdir():
-            if not os.path.lexists(scratch.parent / old.name):
-                os.rename(old, scratch.parent / old.name)
+    aside = {old: old.name for old in (scratch / OLD).glob("*")}
+    aside |= {old: old.name.removeprefix(OLD_PREFIX) for old in scratch.glob(f"{OLD_PREFIX}*")}
+    for old, name in aside.items():
+        if not os.path.lexists(scratch.parent / name):
+            os.rename(old, scratch.parent / name)
     shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.storage import files
 from a2d_tf.storage.provenance import source_digest, versions
 
@@ -59,6 +61,27 @@ class Stages:
         """Whether `arrays` would find a result rather than make it."""
         return self.path(stage, cache_key, ".npz").is_file()
 
+    def file(
+        self, stage: str, cache_key: dict[str, Any], suffix: str, make: Callable[[Path], None]
+    ) -> Path:
+        """A stage's zip archive, such as a .keras file. It is made if it is not there, or broken.
+
+        Args:
+          stage, cache_key: as for `arrays`.
+          suffix: of the file.
+          make: writes the file.
+        """
+        path = self.path(stage, cache_key, suffix)
+        if path.is_file():
+            try:
+                files.check_archive(path)
+            except InvalidInputError as error:
+                _warn_of_broken(path, error)
+            else:
+                return path
+        make(path)
+        return path
+
     def arrays(
         self, stage: str, cache_key: dict[str, Any], make: Callable[[], Arrays]
     ) -> Arrays:
@@ -71,13 +94,28 @@ class Stages:
         """
         path = self.path(stage, cache_key, ".npz")
         if path not in self._loaded:
-            if not path.is_file():
+            stored = self._read(path)
+            if stored is None:
                 start = time.monotonic()
                 made = make()
                 files.save_npz(path, **made, **{SECONDS: np.float64(time.monotonic() - start)})
-            stored = files.load_npz(path, SECONDS)
+                stored = files.load_npz(path, SECONDS)
             self.seconds[stage] = round(float(stored.pop(SECONDS)), 2)
             for array in stored.values():
                 array.setflags(write=False)  # others read the same array
             self._loaded[path] = stored
         return self._loaded[path]
+
+    def _read(self, path: Path) -> Arrays | None:
+        """A stage's arrays; None if they are not there, or broken."""
+        if not path.is_file():
+            return None
+        try:
+            return files.load_npz(path, SECONDS)
+        except InvalidInputError as error:
+            _warn_of_broken(path, error)
+            return None
+
+
+def _warn_of_broken(path: Path, error: InvalidInputError) -> None:
+    warnings.warn(f"{path.name} is broken and was computed again ({error})", stacklevel=4)

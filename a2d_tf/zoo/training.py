@@ -72,3 +72,4 @@ def save(model: keras.Model, path: str | Path) -> None:
         raise InvalidInputError(f"expected a file name that ends in .keras, got {path}")
     with files.replacing(path) as scratch:
         model.save(scratch)
+        files.make_reproducible(scratch)

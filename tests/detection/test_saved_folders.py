@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from a2d_tf.attacks import BIM, JSMA
 from a2d_tf.detectors import ZScore
 from a2d_tf.storage import detector_folder, detector_parts, files
 
-CHANGES = 200
 WRONG: list[Any] = [
     None, True, False, -1, 0, 7, 0.5, 1e308, float("nan"), float("inf"), "", "x", "../other.keras",
     "a/b", [], [0], ["bim", "bim"], {}, {"a": 1}, "0" * 64, 10**30,
@@ -224,13 +224,14 @@ def change_files(folder: Path, rng: np.random.Generator) -> str:
     return f"file {name}"
 
 
+@pytest.mark.parametrize("changes", [40, pytest.param(200, marks=pytest.mark.long)])
 def test_random_changes_are_refused_or_harmless(
-    saved: Path, tmp_path: Path, benign: np.ndarray
+    changes: int, saved: Path, tmp_path: Path, benign: np.ndarray
 ) -> None:
     rng = np.random.default_rng(0)
     expected = A2D.load(saved / "detector").predict(benign[:20])
     harmless = []
-    for number in range(CHANGES):
+    for number in range(changes):
         folder = tmp_path / str(number) / "detector"
         shutil.copytree(saved, folder.parent)
         change = [change_json, change_array, change_bytes, change_files][number % 4](folder, rng)
@@ -244,7 +245,7 @@ def test_random_changes_are_refused_or_harmless(
             np.testing.assert_array_equal(found.is_adversarial, expected.is_adversarial, change)
             np.testing.assert_array_equal(found.score, expected.score, change)
         shutil.rmtree(folder.parent)
-    assert len(harmless) < CHANGES / 20, harmless
+    assert len(harmless) < changes / 20, harmless
 
 
 def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(copy: Path) -> None:
@@ -260,3 +261,15 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(copy: Path) ->
     detector_folder.read(copy, use)
     assert len(reads) == 2
     assert reads[0].detector["threshold"] != reads[1].detector["threshold"]
+
+
+def test_equal_fits_give_equal_bytes(
+    saved: Path, benign: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = saved / "detector" / "classifier.keras"  # it has a dropout, whose seed is kept
+    for name in ("one", "two"):
+        a2d = A2D(Classifier.load(model), BIM(max_iterations=9), "conformal").fit(benign[:60])
+        a2d.save(tmp_path / name)
+        monkeypatch.setattr(time, "time", lambda: 2e9)  # as if it were another year
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name

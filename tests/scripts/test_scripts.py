@@ -298,6 +298,9 @@ def test_places_are_checked_before_work_starts(
     elif out == "out" and not suffix:
         bad += ["", "/dev/null", f"{tmp_path}/x/", str(tmp_path)]
     bad += [f"{tmp_path}/file"] if out != "out" else []
+    if script == "select_attacks" and out == "out":
+        (tmp_path / "beside.png").mkdir()
+        bad += [f"{tmp_path}/beside.json"]
     before = sorted(tmp_path.rglob("*"))
     for place in bad:
         done = run(script, *flags, f"--{flag}={place}", cwd=folder)

@@ -107,11 +107,20 @@ def test_what_killed_runs_left_is_swept_and_what_live_ones_write_is_not(tmp_path
     assert (tmp_path / "folder" / "part").read_text() == "new"
 
 
-def test_leftovers_of_earlier_versions_are_swept(tmp_path: Path) -> None:
-    (tmp_path / ".writing-abc" / "old-folder").mkdir(parents=True)
+def test_leftovers_of_earlier_versions_are_swept_and_what_they_moved_aside_returns(
+    tmp_path: Path,
+) -> None:
+    for scratch, name in ((".writing-abc", "folder"), (".writing-def", "other")):
+        (tmp_path / scratch / f"old-{name}").mkdir(parents=True)
+        (tmp_path / scratch / f"old-{name}" / "part").write_text("old")
+        (tmp_path / scratch / name).mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "part").write_text("new")
     (tmp_path / ".writing-file").write_text("mine")
     files.save_text(tmp_path / "text", "text")
-    assert listed(tmp_path) == [".writing-file", "text"]
+    assert listed(tmp_path) == [".writing-file", "folder", "other", "text"]
+    assert (tmp_path / "folder" / "part").read_text() == "old"
+    assert (tmp_path / "other" / "part").read_text() == "new"
 
 
 def test_readers_find_the_old_or_the_new(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Progress of the scripts on stderr: a bar on a terminal, and elsewhere a line now and then."""
+"""What the scripts show: tables on stdout, and progress on stderr, a bar or a line now and then."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,8 +14,22 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table as TerminalTable
+
+from a2d_tf.reports.tables import Table, terminal_width
 
 PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
+
+
+def show(tables: Iterable[Table | TerminalTable], *lines: str) -> None:
+    """Prints tables and lines. No table is folded, however narrow the terminal is."""
+    console = Console()
+    for table in tables:
+        shown = table.to_terminal() if isinstance(table, Table) else table
+        console.width = max(console.width, terminal_width(shown))
+        console.print(shown)
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
 class TerminalProgress:
