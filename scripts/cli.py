@@ -13,6 +13,10 @@ from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
 PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
+DATASET_HELP = (
+    "digits, mnist, cifar10, FILE.npz with x_train, y_train, x_test and y_test, or FOLDER/ of "
+    "images: subfolders for classes, or files whose names begin with the number of their class."
+)
 _RENAMED: dict[str, str] = {}  # old flags and new ones
 
 

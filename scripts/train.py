@@ -10,7 +10,7 @@ from a2d_tf import Classifier
 from a2d_tf.zoo import MODELS, load_dataset, training
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("dataset", "digits", ["digits", "mnist", "cifar10"], "Training images.")
+flags.DEFINE_string("dataset", "digits", cli.DATASET_HELP)
 flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
 flags.DEFINE_enum("model", "lenet", list(MODELS), "Architecture.")
 flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)

@@ -31,7 +31,8 @@ def train(
     """Trains a classifier that is known by name.
 
     It uses Adam, whose learning rate falls to 0 along a cosine, since with Keras' present Adadelta
-    the convnet stays at chance. It seeds the random numbers of the whole process (`keras.utils.set_random_seed`).
+    the convnet stays at chance. It seeds the random numbers of the whole process
+    (`keras.utils.set_random_seed`).
 
     Args:
       name: one of `MODELS`.
