@@ -15,7 +15,9 @@ from a2d_tf.reproduction import EXPERIMENTS, ReproductionConfig, reproduce
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("experiment", None, list(EXPERIMENTS), "What to reproduce.", required=True)
-cli.define_names("datasets", [], "Out of mnist and cifar10; none takes all of the experiment.")
+cli.define_names(
+    "datasets", [], "Out of mnist, cifar10 and imagenet; none takes all of the experiment."
+)
 flags.DEFINE_integer(
     "limit", None, "Test images per cell. By default "
     + ", ".join(f"{one.limit} for {name}" for name, one in EXPERIMENTS.items()) + ".",
@@ -26,7 +28,7 @@ cli.define_names(
     "baselines", ["kd", "lid"],
     f"For table2_env1, out of {', '.join(cli.feature_names())}, or as module:Class.",
 )
-flags.DEFINE_string("data_dir", None, "Folder with mnist.npz and cifar10.npz.")
+flags.DEFINE_string("data_dir", None, "Folder with mnist.npz, cifar10.npz and imagenet/.")
 flags.DEFINE_string("model_dir", None,
                     "Folder with lenet_mnist.keras and convnet_cifar10.keras; none trains them.")
 flags.DEFINE_string("workdir", None, "Where stages and results go; runs/reproduce by default.")

@@ -126,7 +126,11 @@ def run_comparison(
         **_settings(comparison, model, data, methods),
         "columns": {name: method.description for name, method in methods.items()},
         "baselines": list(baselines),
-        **summary.summarize(data, fitted, unseen, comparison.dataset),
+        # Threats that are given as they are have no published figures.
+        **summary.summarize(
+            data, fitted, unseen,
+            "" if isinstance(comparison.threats, Mapping) else comparison.dataset,
+        ),
         "seconds": dict(data.stages.seconds),
     }
     artifacts.write(Path(workdir), results, data, fitted)
