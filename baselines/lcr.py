@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf import checks
 from a2d_tf.classifiers import Classifier
@@ -111,6 +111,15 @@ class LCR(Feature):
         for mutant in self._fitted_mutants(classifier, batch.images.shape[1:]):
             changed += mutant(batch.images) != batch.labels
         return changed / self.mutants
+
+    def sequential_test(
+        self, rates: ArrayLike, *, extend: float = 1.0, relax: float = 0.1
+    ) -> SequentialTest:
+        """The test for `judge`, from label change rates of benign images.
+
+        Args and raises are those of `SequentialTest.from_benign`.
+        """
+        return SequentialTest.from_benign(rates, extend=extend, relax=relax)
 
     def judge(
         self,

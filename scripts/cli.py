@@ -5,13 +5,17 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
+DATASET_HELP = (
+    "digits, mnist, cifar10, FILE.npz with x_train, y_train, x_test and y_test, or FOLDER/ of "
+    "images: subfolders for classes, or files whose names begin with the number of their class."
+)
 _RENAMED: dict[str, str] = {}  # old flags and new ones
 _PATHS: set[str] = set()  # flags with paths, in which ~ is the home folder
 _FILES: dict[str, str | None] = {}  # flags with files to write, and suffixes of files beside

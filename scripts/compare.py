@@ -1,28 +1,30 @@
 """Compares A2D with other detectors: the AUROC table of the paper's Table 2, a report and plots.
 
   python scripts/compare.py --dataset=digits --workdir=runs/digits
+  python scripts/compare.py --model=mine.keras --dataset=mine.npz --preset=own
 
 Started again with the same --workdir, it does nothing again that is finished. A feature of your own
 is compared by the path of its class: --baselines=kd,my_module:MyFeature.
 """
 
 import os
+from pathlib import Path
 
 import cli
 from absl import flags
 
 from a2d_tf import attacks, features, threats
+from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation import artifacts, comparison
 from a2d_tf.reports import comparison_report
 
 FLAGS = flags.FLAGS
-DATASETS = list(comparison.DEFAULT_MODELS)
 DIGITS_LIMIT, LIMIT = 100, 1000
-flags.DEFINE_enum("dataset", "digits", DATASETS, "Images; digits need no download.")
+flags.DEFINE_string("dataset", "digits", cli.DATASET_HELP + " Digits need no download.")
 cli.define_path("data_dir", "Folder with mnist.npz and cifar10.npz.")
 cli.define_folder(
     "workdir", "Where stages and results go; runs/DATASET by default.",
-    default=lambda: os.path.join("runs", FLAGS.dataset),
+    default=lambda: os.path.join("runs", Path(FLAGS.dataset).stem),
 )
 cli.define_path("model", "A trained .keras, .h5 or SavedModel; none trains one.")
 cli.define_limit()
@@ -34,7 +36,8 @@ cli.define_names(
     "attacks", [],
     f"Attacks whose cost is counted, out of {', '.join(attacks.PRESETS['mnist'])}. By default "
     + ", ".join(comparison.DEFAULT_ATTACKS["mnist"]) + ", for digits "
-    + ", ".join(comparison.DEFAULT_ATTACKS["digits"]) + ".",
+    + ", ".join(comparison.DEFAULT_ATTACKS["digits"]) + ", for your own "
+    + ", ".join(comparison.OWN_ATTACKS) + ".",
 )
 cli.define_renamed("defences", "attacks")
 flags.DEFINE_integer(
@@ -46,6 +49,11 @@ cli.define_names(
     "baselines", ["kd", "lid"],
     f"Other features, out of {', '.join(cli.feature_names())}, or as module:Class.",
     may_be_empty=True,
+)
+flags.DEFINE_enum(
+    "preset", None, [*attacks.PRESETS, OWN],
+    f"Whose settings threats and attacks take; {OWN} chooses them for the model, on benign images. "
+    f"By default those of the dataset, and {OWN} for a dataset of your own.",
 )
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
 cli.define_seed("Seed of the drawing, the training and the baselines.")
@@ -62,8 +70,11 @@ def main() -> None:
             dataset=FLAGS.dataset,
             limit=FLAGS.limit or (DIGITS_LIMIT if FLAGS.dataset == "digits" else LIMIT),
             threats=FLAGS.threats,
-            attacks=FLAGS.attacks or comparison.DEFAULT_ATTACKS[FLAGS.dataset],
+            attacks=FLAGS.attacks or comparison.DEFAULT_ATTACKS.get(
+                FLAGS.dataset, comparison.OWN_ATTACKS
+            ),
             baselines=FLAGS.baselines,
+            preset=FLAGS.preset or "",
             bounds=cli.bounds(),
             slow_limit=FLAGS.slow_limit,
             shuffle=FLAGS.shuffle,

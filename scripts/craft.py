@@ -13,14 +13,15 @@ from a2d_tf import threats
 from a2d_tf.evaluation.crafting import craft_test_images
 from a2d_tf.storage import files
 from a2d_tf.storage.provenance import provenance
-from a2d_tf.zoo import DATASETS, load_dataset
+from a2d_tf.zoo import load_dataset
 
 FLAGS = flags.FLAGS
 cli.define_model_flags()
-flags.DEFINE_enum("dataset", "digits", list(DATASETS), "Where the images come from.")
+flags.DEFINE_string("dataset", "digits", cli.DATASET_HELP)
 cli.define_path("data_dir", "Folder with mnist.npz, cifar10.npz or image folders.")
 flags.DEFINE_string("threat", None,
-                    f"The recipe, out of {', '.join(threats.PRESETS['mnist'])}.", required=True)
+                    f"The recipe, out of {', '.join(threats.PRESETS['mnist'])}, bb (Env 2).",
+                    required=True)
 flags.DEFINE_enum("preset", "mnist", list(threats.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", 1000, "Images at most.", lower_bound=1)
 cli.define_out("The .npz file to write.")
@@ -29,9 +30,11 @@ cli.define_out("The .npz file to write.")
 def main() -> None:
     with cli.about("threat"):
         threat = threats.preset(FLAGS.threat, FLAGS.preset)
-    with cli.about("data_dir"):
-        dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir, cli.bounds())
     classifier = cli.load_classifier()
+    with cli.about("dataset", "data_dir"):
+        dataset = load_dataset(
+            FLAGS.dataset, FLAGS.data_dir, cli.bounds(), input_shape=classifier.input_shape
+        )
     with cli.about("dataset", "model"):
         crafted = craft_test_images(
             FLAGS.threat, threat, classifier, dataset, FLAGS.limit, cli.TerminalProgress()

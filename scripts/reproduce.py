@@ -17,7 +17,9 @@ from a2d_tf.reproduction import EXPERIMENTS, ReproductionConfig, reproduce
 FLAGS = flags.FLAGS
 DEFAULT_WORKDIR = os.path.join("runs", "reproduce")
 flags.DEFINE_enum("experiment", None, list(EXPERIMENTS), "What to reproduce.", required=True)
-cli.define_names("datasets", [], "Out of mnist and cifar10; none takes all of the experiment.")
+cli.define_names(
+    "datasets", [], "Out of mnist, cifar10 and imagenet; none takes all of the experiment."
+)
 flags.DEFINE_integer(
     "limit", None, "Test images per cell. By default "
     + ", ".join(f"{one.limit} for {name}" for name, one in EXPERIMENTS.items()) + ".",
@@ -29,7 +31,7 @@ cli.define_names(
     f"For table2_env1, out of {', '.join(cli.feature_names())}, or as module:Class.",
     may_be_empty=True,
 )
-cli.define_path("data_dir", "Folder with mnist.npz and cifar10.npz.")
+cli.define_path("data_dir", "Folder with mnist.npz, cifar10.npz and imagenet/.")
 cli.define_path("model_dir",
                 "Folder with lenet_mnist.keras and convnet_cifar10.keras; none trains them.")
 cli.define_folder("workdir", "Where stages and results go.", default=DEFAULT_WORKDIR)

@@ -162,7 +162,11 @@ def own_recipes(classifier: Classifier, benign: Images) -> list[Threat]:
 
     Their radius is that of the BIM that suits it, as on MNIST in the paper.
     """
-    bim = cast(BIM, calibrate("bim-search", classifier, benign))
+    return recipes_of(cast(BIM, calibrate("bim-search", classifier, benign)))
+
+
+def recipes_of(bim: BIM) -> list[Threat]:
+    """FGSM and BIM-a with the radius of a BIM."""
     step = bim.eps / BIM_A_STEPS
     bim_a = BIM(eps=bim.eps, step=step, max_iterations=BIM_A_ITERATIONS)
     return [FGSM(eps=bim.eps), AttackThreat(attack=bim_a)]

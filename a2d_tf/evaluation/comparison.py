@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from a2d_tf import attacks, threats
-from a2d_tf.classifiers import Classifier
+from a2d_tf import attacks, checks, threats
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation import artifacts, summary
 from a2d_tf.evaluation.experiment_data import ExperimentData
@@ -18,6 +17,8 @@ from a2d_tf.evaluation.methods import (
     baseline,
     cost_methods,
 )
+from a2d_tf.evaluation.model_and_dataset import DEFAULT_MODELS, model_and_dataset
+from a2d_tf.evaluation.own_settings import OWN, own_attacks, own_threats
 from a2d_tf.evaluation.summary import ScoresByThreat
 from a2d_tf.features import AttackCost, DirectionCosts, Feature
 from a2d_tf.images.spec import Bounds
@@ -26,15 +27,14 @@ from a2d_tf.storage import files
 from a2d_tf.storage.provenance import versions
 from a2d_tf.storage.stages import Stages
 from a2d_tf.threats import Threat
-from a2d_tf.zoo import training
-from a2d_tf.zoo.datasets import Dataset, load_dataset
+
+__all__ = ["Comparison", "DEFAULT_MODELS", "prepare", "run_comparison"]
 
 FittedOn = tuple[str, ...]
 AllScores = dict[str, dict[FittedOn, Scores]]  # method -> threats it was fitted on -> scores
 # These make thousands of queries per image, where the others make hundreds.
 SLOW = ("dba", "lsa", "cw")
-# The classifier of each dataset, and the number of epochs to the published accuracy.
-DEFAULT_MODELS = {"digits": ("lenet", 15), "mnist": ("lenet", 12), "cifar10": ("convnet", 40)}
+MOST_DIRECTIONS = 100  # costs towards every class are not counted of classifiers with more
 # The attacks whose costs are compared: counted, or on the small digits by search, which gives the
 # same order in a tenth of the time.
 DEFAULT_ATTACKS = {
@@ -42,6 +42,7 @@ DEFAULT_ATTACKS = {
     "mnist": ("bim", "bim2", "jsma"),
     "cifar10": ("bim", "bim2", "jsma"),
 }
+OWN_ATTACKS = ("bim-search", "bim2-search")  # of other datasets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +50,15 @@ class Comparison:
     """What to compare.
 
     Attributes:
-      dataset: "digits", "mnist" or "cifar10"; the digits take the settings of mnist.
+      dataset: "digits", "mnist", "cifar10", or a file or folder; see `zoo.load_dataset`.
       limit: benign test images, and the largest number of images of each threat.
       threats: names of `threats.preset`, or threats by name.
       attacks: names of `attacks.preset`, whose costs are compared.
-      baselines: other features to compare with, by name or by the path of their class.
+      baselines: other features to compare with, by name, by the path of their class, or as they
+        are.
+      preset: whose settings threats and attacks take: "mnist", "cifar10", or "own", which chooses
+        steps and radii for the classifier on its benign images (`own_settings`). If it is empty,
+        "cifar10" for that dataset, "mnist" for that and the digits, and "own" for others.
       bounds: the pixel range of the classifier.
       slow_limit: of how many images per cell the attacks that are too slow for all (`SLOW`) are
         counted; 0 for all.
@@ -66,16 +71,18 @@ class Comparison:
     limit: int
     threats: Sequence[str] | Mapping[str, Threat]
     attacks: Sequence[str]
-    baselines: Sequence[str] = ()
+    baselines: Sequence[str | Feature] = ()
+    preset: str = ""
     bounds: Bounds = Bounds()
     slow_limit: int = 0
     shuffle: bool = False
     seed: int = 0
 
-    @property
-    def preset(self) -> str:
-        """Whose settings threats and attacks take."""
-        return "cifar10" if self.dataset == "cifar10" else "mnist"
+    def __post_init__(self) -> None:
+        given = {"digits": "mnist", "mnist": "mnist", "cifar10": "cifar10"}
+        preset = self.preset or given.get(self.dataset, OWN)
+        checks.lookup(dict.fromkeys([*attacks.PRESETS, OWN]), preset, "a preset")
+        object.__setattr__(self, "preset", preset)
 
 
 def run_comparison(
@@ -103,7 +110,7 @@ def run_comparison(
       UnsuitableClassifierError: the classifier cannot be attacked.
     """
     baselines = {
-        _short_name(name): baseline(name, comparison.seed) for name in comparison.baselines
+        _short_name(one): baseline(one, comparison.seed) for one in comparison.baselines
     }
     data, model = prepare(
         comparison, workdir, baselines, data_dir=data_dir, model=model, progress=progress
@@ -119,7 +126,11 @@ def run_comparison(
         **_settings(comparison, model, data, methods),
         "columns": {name: method.description for name, method in methods.items()},
         "baselines": list(baselines),
-        **summary.summarize(data, fitted, unseen, comparison.dataset),
+        # Threats that are given as they are have no published figures.
+        **summary.summarize(
+            data, fitted, unseen,
+            "" if isinstance(comparison.threats, Mapping) else comparison.dataset,
+        ),
         "seconds": dict(data.stages.seconds),
     }
     artifacts.write(Path(workdir), results, data, fitted)
@@ -139,42 +150,54 @@ def prepare(
 
     Args and raises are those of `run_comparison`; `baselines` are methods to compare with.
     """
+    own = comparison.preset == OWN
     recipes = comparison.threats
-    if not isinstance(recipes, Mapping):
-        recipes = {name: threats.preset(name, comparison.preset) for name in recipes}
-    costs: dict[str, Feature] = {
-        name: AttackCost(attack=attacks.preset(name, comparison.preset))
-        for name in comparison.attacks
-    }
-    if not recipes or not costs:
+    names = () if isinstance(recipes, Mapping) else tuple(recipes)
+    for name in names:  # before anything is computed
+        threats.preset(name, "mnist" if own else comparison.preset)
+    for name in comparison.attacks:
+        attacks.preset(name, "mnist" if own else comparison.preset)
+    if not recipes or not comparison.attacks:
         raise InvalidInputError("expected at least one threat and one attack, got none")
-    dataset = load_dataset(comparison.dataset, data_dir, comparison.bounds)
-    measured = [one for method in baselines.values() for one in method.features.values()]
     stages = Stages(Path(workdir) / "stages")
-    path = Path(model) if model else _trained(comparison, dataset, stages, progress)
-    classifier = Classifier.load(path, comparison.bounds)
-    for feature in measured:
+    classifier, path, dataset = model_and_dataset(
+        comparison.dataset, model, stages, bounds=comparison.bounds, data_dir=data_dir,
+        seed=comparison.seed, progress=progress,
+    )
+    for feature in (one for method in baselines.values() for one in method.features.values()):
         feature.check(classifier)  # before anything is computed
-    others = {
-        name: feature for method in baselines.values() if not method.needs_images
-        for name, feature in method.features.items()
-    }
     data = ExperimentData(
-        classifier, files.sha256(path), dataset, recipes,
-        costs | {DIRECTIONS: DirectionCosts()} | others,
+        classifier, files.sha256(path), dataset, {}, {},
         limit=comparison.limit,
         slow_limits={
-            name: comparison.slow_limit for name in costs
+            name: comparison.slow_limit for name in comparison.attacks
             if name in SLOW and comparison.slow_limit
         },
         shuffle=comparison.seed if comparison.shuffle else None,
         stages=stages, progress=progress,
     )
+    if isinstance(recipes, Mapping):
+        data.threats = dict(recipes)
+    elif own:
+        data.threats = own_threats(data, names)
+    else:
+        data.threats = {name: threats.preset(name, comparison.preset) for name in names}
+    costs = own_attacks(data, comparison.attacks) if own else {
+        name: attacks.preset(name, comparison.preset) for name in comparison.attacks
+    }
+    data.features = {name: AttackCost(attack=attack) for name, attack in costs.items()}
+    if data.classes <= MOST_DIRECTIONS:
+        data.features[DIRECTIONS] = DirectionCosts()
+    for method in baselines.values():
+        if not method.needs_images:
+            data.features |= method.features
     return data, path
 
 
-def _short_name(name: str) -> str:
+def _short_name(name: str | Feature) -> str:
     """What a baseline is called in tables: the class alone, if it was given by its path."""
+    if isinstance(name, Feature):
+        return name.name
     return name.rpartition(":")[2].lower() if ":" in name else name
 
 
@@ -184,6 +207,7 @@ def _settings(
     """What a comparison was made with."""
     return {
         "dataset": comparison.dataset,
+        "preset": comparison.preset,
         "limit": comparison.limit,
         "slow_limits": dict(data.slow_limits),
         "shuffle": comparison.shuffle,
@@ -201,20 +225,6 @@ def _settings(
         },
         "versions": versions(),
     }
-
-
-def _trained(
-    comparison: Comparison, dataset: Dataset, stages: Stages, progress: Progress
-) -> Path:
-    name, epochs = DEFAULT_MODELS[comparison.dataset]
-    key = {"dataset": dataset.digest(), "epochs": epochs, "seed": comparison.seed}
-
-    def make(path: Path) -> None:
-        with progress.stage(f"train {name} for {epochs} epochs", epochs) as advance:
-            model = training.train(name, dataset, epochs, seed=comparison.seed, on_epoch=advance)
-        training.save(model, path)
-
-    return stages.file(name, key, ".keras", make)
 
 
 def _all_scores(

@@ -100,6 +100,7 @@ class ExperimentData:
         labels = self._predictions()
         correct = labels == dataset.y_test
         self.accuracy = float(correct.mean())
+        self.classes = classifier.logits(dataset.x_test[:1]).shape[-1]
         self.splits = _split(np.flatnonzero(correct), limit, shuffle)
 
     @property

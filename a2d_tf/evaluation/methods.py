@@ -65,17 +65,17 @@ class Method:
         return self.noisy_negatives or any(one.needs_fit for one in self.features.values())
 
 
-def baseline(name: str, seed: int) -> Method:
+def baseline(name: str | Feature, seed: int) -> Method:
     """A feature and the detector that judges it by itself, by the feature's name.
 
     Args:
-      name: a registered feature, or the path of a class of your own, "module:Class".
+      name: a registered feature, the path of a class of your own, "module:Class", or a feature.
       seed: for a feature that has a setting of that name.
 
     Raises:
       InvalidInputError: there is no such feature.
     """
-    feature = by_name(name)
+    feature = name if isinstance(name, Feature) else by_name(name)
     if "seed" in (config := feature.config()):
         feature = type(feature).from_config(config | {"seed": seed}, None)
     detector, settings = feature.default_detector
@@ -107,6 +107,8 @@ def cost_methods(data: ExperimentData) -> dict[str, Method]:
         if isinstance(feature, AttackCost) and name not in data.slow_limits
     }
     for name, detector, what in ENSEMBLES if costs else ():
+        if name == DIRECTIONS and DIRECTIONS not in data.features:
+            continue
         judge = detectors.REGISTRY[detector]()
         kinds = "benign and adversarial images" if judge.learns_from_adversarial else (
             "benign images only"
@@ -184,7 +186,9 @@ class Scorer:
         title = f"{self._name} fitted on {' and '.join(threats) or 'benign images'}"
         with self._progress.stage(title, len(scored) + len(noisy_types) + 1) as advance:
             a2d = A2D(data.classifier, method.features, method.detector)
-            training = (data.dataset.x_train, data.dataset.y_train)
+            training = None
+            if len(data.dataset.x_train):  # a folder of images has none
+                training = (data.dataset.x_train, data.dataset.y_train)
             benign = data.samples(BENIGN, FIT).images
             if method.detector.learns_from_adversarial:
                 pooled = data.pooled_rows(threats)

@@ -1,5 +1,6 @@
-"""Figure 6: accuracies of the K-NN and Z-score detectors, on the threats of Env 1."""
+"""Figure 6: accuracies of the K-NN and Z-score detectors."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,17 @@ def run_figure6(config: ReproductionConfig) -> ReproductionResult:
 
     The paper's mean accuracies are those of Env 2.
     """
+    return assemble({
+        dataset: config.data(dataset, THREATS, ATTACKS) for dataset in config.datasets
+    })
+
+
+def assemble(datasets: Mapping[str, list[ExperimentData]]) -> ReproductionResult:
+    """The tables and the figure of every dataset, from its data for every seed."""
     results: dict[str, Any] = {}
     tables, panels = [], {}
-    for dataset in config.datasets:
-        every = config.data(dataset, THREATS, ATTACKS)
+    for dataset, every in datasets.items():
+        threats = list(every[0].threats)
         paper = published("figure6_knn_mean_accuracy")[dataset]
         results[dataset] = {}
         for name, bars in (("knn", _knn), ("zscore", _zscore)):
@@ -37,9 +45,9 @@ def run_figure6(config: ReproductionConfig) -> ReproductionResult:
             }
             tables.append(Table(
                 f"Accuracy of {name} on {dataset}",
-                ["detector", "benign", *THREATS, "mean", "paper's mean, Env 2"],
+                ["detector", "benign", *threats, "mean", "paper's mean, Env 2"],
                 [
-                    [key, f"{one.benign:.4f}", *(f"{one.by_threat[t]:.4f}" for t in THREATS),
+                    [key, f"{one.benign:.4f}", *(f"{one.by_threat[t]:.4f}" for t in threats),
                      f"{one.mean:.4f}",
                      f"{published_means[key]:.4f}" if key in published_means else ""]
                     for key, one in table.items()
@@ -54,25 +62,26 @@ def run_figure6(config: ReproductionConfig) -> ReproductionResult:
 
 def _knn(data: ExperimentData) -> Bars:
     """A single attack's detector is fitted on the threat that it is tested on (section 5.3.1)."""
-    bars = {}
-    for attack in ATTACKS:
+    bars, threats = {}, list(data.threats)
+    for attack in data.attacks:
         fits = {
             threat: accuracy(
                 data, [attack], KNN(), [threat],
                 ratio=data.samples(threat, FIT).success_rate,  # all there are
             )
-            for threat in THREATS
+            for threat in threats
         }
         bars[attack] = Accuracy(
             benign=float(np.mean([fit.benign for fit in fits.values()])),
             by_threat={t: fit.by_threat[t] for t, fit in fits.items()},
         )
-    return bars | {ENSEMBLE: accuracy(data, ATTACKS, KNN(), THREATS)}
+    return bars | {ENSEMBLE: accuracy(data, list(data.attacks), KNN(), threats)}
 
 
 def _zscore(data: ExperimentData) -> Bars:
-    single = {a: accuracy(data, [a], ZScore(), THREATS) for a in ATTACKS}
-    return single | {ENSEMBLE: accuracy(data, ATTACKS, ZScore(), THREATS)}
+    threats, attacks = list(data.threats), list(data.attacks)
+    single = {a: accuracy(data, [a], ZScore(), threats) for a in attacks}
+    return single | {ENSEMBLE: accuracy(data, attacks, ZScore(), threats)}
 
 
 def _mean(runs: list[Bars]) -> Bars:
@@ -81,7 +90,8 @@ def _mean(runs: list[Bars]) -> Bars:
         name: Accuracy(
             benign=float(np.mean([bars[name].benign for bars in runs])),
             by_threat={
-                t: float(np.mean([bars[name].by_threat[t] for bars in runs])) for t in THREATS
+                t: float(np.mean([bars[name].by_threat[t] for bars in runs]))
+                for t in runs[0][name].by_threat
             },
         )
         for name in runs[0]

@@ -1,18 +1,21 @@
 """The experiments that can be reproduced, by name."""
 
 from a2d_tf.reproduction import (
+    env2,
     figure6,
     figures_2_4_10,
     figures_3_5,
     search_mode,
     table1,
     table2,
+    table3,
     table4,
     table7,
 )
 from a2d_tf.reproduction.runner import Experiment
 
 BOTH = ("mnist", "cifar10")
+ALL = (*BOTH, "imagenet")
 # As many images as in the paper, or as many as fit in an hour if an attack takes seconds for each.
 EXPERIMENTS: dict[str, Experiment] = {
     "table1": Experiment(table1.run_table1, BOTH, limit=100),
@@ -21,7 +24,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     "figure4": Experiment(figures_2_4_10.figure4, BOTH, limit=25),
     "figure5": Experiment(figures_3_5.figure5, BOTH, limit=50),
     "table2_env1": Experiment(table2.run_table2, BOTH, limit=1000),
+    "table2_env2": Experiment(env2.table2_env2, ALL, limit=300),
+    "table3": Experiment(table3.run_table3, ALL, limit=100),
     "figure6_env1": Experiment(figure6.run_figure6, BOTH, limit=300),
+    "figure6_env2": Experiment(env2.figure6_env2, ALL, limit=100),
     "table4": Experiment(table4.run_table4, BOTH, limit=100),
     "figure10": Experiment(figures_2_4_10.figure10, BOTH, limit=100),
     "search": Experiment(search_mode.run_search, BOTH, limit=1000),

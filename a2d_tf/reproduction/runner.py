@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.comparison import DEFAULT_MODELS, Comparison, prepare
 from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.features import Feature
 from a2d_tf.reports.progress import Progress
 from a2d_tf.reports.tables import Table, to_markdown
 from a2d_tf.storage import files
@@ -20,13 +21,14 @@ class ReproductionConfig:
     """How large a reproduction is, and what it is made from.
 
     Attributes:
-      datasets: "mnist", "cifar10" or both.
+      datasets: out of "mnist", "cifar10" and "imagenet".
       limit: images per cell.
       seeds: images are drawn at random once for each seed; without seeds, the first images are
         taken, as published.
       workdir: where finished stages and results are kept.
       data_dir: see `zoo.datasets.load_dataset`.
-      model_dir: folder with lenet_mnist.keras and convnet_cifar10.keras; None trains them.
+      model_dir: folder with lenet_mnist.keras and convnet_cifar10.keras; None trains them. For
+        Env 2, with the files of `env2.SETTINGS`, which are not trained.
       baselines: names of the features to compare with.
       progress: follows the stages.
     """
@@ -47,7 +49,7 @@ class ReproductionConfig:
         attacks: Sequence[str],
         *,
         slow_limit: int = 0,
-        baselines: Sequence[str] = (),
+        baselines: Sequence[str | Feature] = (),
     ) -> Iterator[tuple[Comparison, Path]]:
         """A comparison and its folder for every seed."""
         for seed in self.seeds or (0,):

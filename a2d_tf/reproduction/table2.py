@@ -1,5 +1,6 @@
 """Table 2, Env 1: the AUROC of every cost attack and baseline on every threat."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,24 +25,39 @@ KEPT = (
 Aurocs = dict[str, dict[str, list[float]]]  # threat -> method -> a value for each seed
 
 
+Runs = dict[str, list[dict[str, Any]]]  # dataset -> the results of a comparison for each seed
+
+
 def run_table2(config: ReproductionConfig) -> ReproductionResult:
     """Table 2, a comparison for each dataset and seed."""
-    enough = config.limit // DBA_SHARE >= DBA_FEWEST
-    cost_attacks = ATTACKS if enough else [name for name in ATTACKS if name != "dba"]
-    results: dict[str, Any] = {"datasets": {}}
-    tables, panels = [], {}
-    for dataset in config.datasets:
-        runs = [
+    runs = {
+        dataset: [
             run_comparison(
                 comparison, folder, data_dir=config.data_dir, model=config.model(dataset),
                 progress=config.progress,
             )
             for comparison, folder in config.comparisons(
-                dataset, THREATS, cost_attacks, slow_limit=config.limit // DBA_SHARE,
+                dataset, THREATS, counted_attacks(config), slow_limit=config.limit // DBA_SHARE,
                 baselines=config.baselines,
             )
         ]
-        paper = published("table2_env1")[dataset]
+        for dataset in config.datasets
+    }
+    return assemble(runs, published("table2_env1"))
+
+
+def counted_attacks(config: ReproductionConfig) -> Sequence[str]:
+    """The attacks of the table, without DBA if it would be counted for too few images."""
+    enough = config.limit // DBA_SHARE >= DBA_FEWEST
+    return ATTACKS if enough else [name for name in ATTACKS if name != "dba"]
+
+
+def assemble(every: Runs, papers: Mapping[str, dict[str, dict[str, float]]]) -> ReproductionResult:
+    """The tables and the figure of comparisons, with the published AUROCs of each dataset."""
+    results: dict[str, Any] = {"datasets": {}}
+    tables, panels = [], {}
+    for dataset, runs in every.items():
+        paper = papers[dataset]
         aurocs, unseen = _aurocs(runs, "cells"), _aurocs(runs, "unseen")
         confident = _aurocs(runs, "auroc_confident")
         results["datasets"][dataset] = {
@@ -68,7 +84,7 @@ def run_table2(config: ReproductionConfig) -> ReproductionResult:
         ))
         for threat, columns in aurocs.items():
             panels[f"{dataset}, {threat}"] = {
-                _short(name): (float(np.mean(values)), paper[threat].get(name))
+                _short(name): (float(np.mean(values)), paper.get(threat, {}).get(name))
                 for name, values in columns.items()
             }
     draw = partial(comparison_figures.side_by_side, panels, "AUROC")

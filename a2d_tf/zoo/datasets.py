@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike
 
 from a2d_tf.checks import lookup
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.images.image_files import from_bytes, image_files, read_image, scale
-from a2d_tf.images.spec import Bounds, Images, Labels
+from a2d_tf.images.image_files import from_bytes, scale
+from a2d_tf.images.spec import Bounds, Images, Labels, Shape
 from a2d_tf.storage import files
+from a2d_tf.zoo import dataset_files
 
 IMAGENET_SIZE = 224
+IMAGENET_SHAPE = (IMAGENET_SIZE, IMAGENET_SIZE, 3)
 
 
 class Dataset(NamedTuple):
@@ -35,6 +37,14 @@ class Dataset(NamedTuple):
         """The number of classes."""
         return int(max(self.y_train.max(initial=0), self.y_test.max(initial=0))) + 1
 
+    def check_classes(self, count: int, name: str) -> None:
+        """Raises InvalidInputError if a label is beyond the classifier's number of classes."""
+        if self.classes > count:
+            raise InvalidInputError(
+                f"expected classes from 0 to {count - 1}, as the classifier has, got "
+                f"{self.classes - 1} in {name}; check that they belong together"
+            )
+
     def digest(self) -> str:
         """A hash of all images and labels."""
         hashed = hashlib.sha256()
@@ -44,24 +54,34 @@ class Dataset(NamedTuple):
 
 
 def load_dataset(
-    name: str, data_dir: str | Path | None = None, bounds: Bounds = Bounds()
+    name: str,
+    data_dir: str | Path | None = None,
+    bounds: Bounds = Bounds(),
+    *,
+    input_shape: Shape | None = None,
 ) -> Dataset:
-    """A dataset by name.
+    """A dataset by name, or from a file or folder of one's own.
 
     Args:
-      name: "digits" (bundled with scikit-learn, 28x28 grey, no network), "mnist", "cifar10", or
-        "imagenet" (a folder of images per class in `data_dir`, 224x224, for testing only).
+      name: "digits" (bundled with scikit-learn, 28x28 grey, no network), "mnist", "cifar10",
+        "imagenet" (a folder of images per class in `data_dir`, 224x224, for testing only), or the
+        path of an .npz file or of a folder; see `dataset_files.read_dataset`.
       data_dir: where `mnist.npz` and `cifar10.npz` are looked for, and then in the environment
         variable A2D_DATA_DIR; where neither is given, Keras downloads them.
       bounds: the range to which the pixels are scaled.
+      input_shape: (H, W, C) to which image files of a folder are resized.
 
     Raises:
       InvalidInputError: an unknown name, or no such dataset there.
     """
-    load = lookup(DATASETS, name, "a dataset")
-    folder = data_dir or os.environ.get("A2D_DATA_DIR")
-    dataset = load(Path(folder) if folder else None)
-    return dataset._replace(
+    is_own = name not in DATASETS and dataset_files.is_file_or_folder(name)
+    if is_own:
+        dataset = Dataset(*dataset_files.read_dataset(Path(name), bounds, input_shape))
+    else:
+        load = lookup(DATASETS, name, "a dataset, FILE.npz or FOLDER/")
+        folder = data_dir or os.environ.get("A2D_DATA_DIR")
+        dataset = load(Path(folder) if folder else None)
+    return dataset if is_own else dataset._replace(
         x_train=scale(dataset.x_train, bounds), x_test=scale(dataset.x_test, bounds)
     )
 
@@ -112,14 +132,7 @@ def _imagenet(folder: Path | None) -> Dataset:
         raise InvalidInputError(
             "expected a folder of images per class, got none; give --data_dir or set A2D_DATA_DIR"
         )
-    classes = sorted(path for path in folder.glob("*") if path.is_dir())
-    paths = [(path, label) for label, c in enumerate(classes) for path in image_files(c)]
-    if not paths:
-        raise InvalidInputError(f"expected a folder of images per class in {folder}, got none")
-    images = [read_image(path, (IMAGENET_SIZE, IMAGENET_SIZE, 3)) for path, _ in paths]
-    labels = np.array([label for _, label in paths], np.int64)
-    nothing = np.zeros((0, IMAGENET_SIZE, IMAGENET_SIZE, 3), np.float32)
-    return Dataset(nothing, np.zeros(0, np.int64), np.stack(images), labels)
+    return Dataset(*dataset_files.read_dataset(folder, Bounds(), IMAGENET_SHAPE))
 
 
 DATASETS: dict[str, Callable[[Path | None], Dataset]] = {

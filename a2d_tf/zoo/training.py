@@ -1,17 +1,21 @@
-"""The training of the paper's classifiers."""
+"""The training of classifiers by name."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from a2d_tf.checks import lookup
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.images.spec import Images, Labels
 from a2d_tf.storage import files
 from a2d_tf.zoo.architectures import MODELS
 from a2d_tf.zoo.datasets import Dataset
 
 BATCH_SIZE = 128
+SHIFT = 8  # an augmented image moves by up to this part of its size
 LEARNING_RATE = 1e-3
 
 
@@ -21,18 +25,22 @@ def train(
     epochs: int,
     *,
     seed: int = 0,
+    augment: bool = False,
     on_epoch: Callable[[int], None] | None = None,
 ) -> keras.Model:
-    """Trains one of the paper's classifiers.
+    """Trains a classifier that is known by name.
 
-    It uses Adam with cosine decay, since with Keras' present Adadelta the convnet stays at chance.
-    It seeds the random numbers of the whole process (`keras.utils.set_random_seed`).
+    It uses Adam, whose learning rate falls to 0 along a cosine, since with Keras' present Adadelta
+    the convnet stays at chance. It seeds the random numbers of the whole process
+    (`keras.utils.set_random_seed`).
 
     Args:
-      name: "lenet" or "convnet".
+      name: one of `MODELS`.
       dataset: its training images and labels are used.
       epochs: passes over them.
-      seed: seed of the initial weights, the order of the images and the dropout.
+      seed: seed of the initial weights, the order of the images, the dropout and the augmentation.
+      augment: whether images are shifted by up to an eighth of their size in either direction, and
+        colour images mirrored too, at random.
       on_epoch: called with 1 after each epoch.
 
     Raises:
@@ -55,11 +63,35 @@ def train(
     epoch_callback = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
     )
-    model.fit(
-        dataset.x_train, dataset.y_train,
-        batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
-    )
+    if augment:
+        batches: Any = _augmented(dataset.x_train, dataset.y_train, seed)
+        model.fit(
+            batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[epoch_callback],
+        )
+    else:
+        model.fit(
+            dataset.x_train, dataset.y_train,
+            batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
+        )
     return model
+
+
+def _augmented(images: Images, labels: Labels, seed: int) -> tf.data.Dataset:
+    """Batches of changed images and their labels, others in every epoch."""
+    height, width, channels = images.shape[1:]
+    up, left = height // SHIFT, width // SHIFT
+    pads = [[0, 0], [up, up], [left, left], [0, 0]]
+
+    def change(batch: tf.Tensor, truth: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def one(image: tf.Tensor) -> tf.Tensor:
+            cropped = tf.image.random_crop(image, (height, width, channels))
+            # A mirrored digit is none.
+            return tf.image.random_flip_left_right(cropped) if channels == 3 else cropped
+
+        return tf.map_fn(one, tf.pad(batch, pads)), truth
+
+    rows = tf.data.Dataset.from_tensor_slices((images, labels))
+    return rows.shuffle(len(labels), seed=seed).batch(BATCH_SIZE).map(change)
 
 
 def save(model: keras.Model, path: str | Path) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from matplotlib import image
 
+from a2d_tf.zoo import load_dataset
+
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 COMPARE = Path(__file__).parents[2] / "scripts" / "compare.py"
 
@@ -153,3 +155,40 @@ def test_a_slow_attack_counts_the_first_images_only(
     assert "of the first 8 benign images" in results["columns"]["dba"]
     assert "dba" not in results["false_positive_rate"]
     assert "bim-search" in results["columns"]["ensemble_knn"]
+
+
+def test_a_model_and_a_dataset_of_ones_own(
+    compare: RunScript, small_model: Path, tmp_path: Path
+) -> None:
+    digits = load_dataset("digits")
+    np.savez(tmp_path / "mine.npz", **digits._asdict())
+    flags = ["--dataset=mine.npz", "--preset=own", "--baselines=margin", "--threats=fgsm",
+             "--attacks=bim-search"]
+    done = compare(small_model, tmp_path, *flags)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["preset"] == "own" and "margin" in results["cells"]["fgsm"]
+    attack = results["settings"]["attacks"]["bim-search"]
+    eps, = re.findall(r"eps=([0-9.e-]+)", attack)
+    assert f"eps={eps}" in results["settings"]["threats"]["fgsm"]
+    assert 150 < results["costs"]["benign"]["bim-search"]["median"] < 400
+    again = compare(small_model, tmp_path, *flags)
+    assert again.returncode == 0 and "done in" not in again.stderr, again.stderr
+
+
+def test_a_folder_that_does_not_fit_is_one_line(
+    compare: RunScript, small_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    picture = np.zeros((28, 28, 1), np.uint8)
+    for name in ("3_a.png", "11_b.png"):
+        keras.utils.save_img(folder / name, picture, scale=False)
+    done = compare(small_model, tmp_path, "--dataset=images/")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "expected classes from 0 to 9, as the classifier has, got 11" in done.stderr
+    (folder / "11_b.png").write_bytes(b"broken")
+    done = compare(small_model, tmp_path, "--dataset=images/")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "expected an image in" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images"]

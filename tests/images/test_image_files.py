@@ -134,7 +134,7 @@ def test_unfit_files_are_refused(tmp_path: Path, signed: Classifier) -> None:
 
 
 def test_unknown_or_absent_datasets_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="expected a dataset out of digits, mnist"):
+    with pytest.raises(InvalidInputError, match="FILE.npz or FOLDER/ out of digits, mnist"):
         load_dataset("svhn")
     with pytest.raises(InvalidInputError, match="expected a file at"):
         load_dataset("mnist", tmp_path)

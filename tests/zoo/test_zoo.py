@@ -72,9 +72,49 @@ def test_the_convnet_trains() -> None:
     assert epochs == [1, 1] and model.output_shape == (None, 10)
 
 
+def test_networks_of_env2() -> None:
+    lenet5 = MODELS["lenet5"]((28, 28, 1), 10)
+    assert lenet5.count_params() == 156 + 2416 + 400 * 120 + 120 + 120 * 84 + 84 + 84 * 10 + 10
+    resnet = MODELS["resnet20"]((32, 32, 3), 10)
+    kernels = [layer for layer in resnet.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len([one for one in kernels if one.kernel_size == (3, 3)]) == 19  # and a Dense
+    assert 0.27e6 < resnet.count_params() < 0.28e6  # He 2015, table 6: 0.27 million
+    google = MODELS["googlenet"]((32, 32, 3), 10)
+    joined = [layer for layer in google.layers if isinstance(layer, keras.layers.Concatenate)]
+    assert [one.output.shape[1:] for one in joined[1::6]] == [(32, 32, 480), (8, 8, 832)]
+    assert len(joined) == 9 and joined[-1].output.shape[-1] == 1024
+    assert google.output_shape == (None, 10)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (16, 16, 1)])
+def test_augmentation_shifts_and_mirrors_colour_images(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0.5, 1, (30, *shape)).astype(np.float32)
+    keras.utils.set_random_seed(0)
+    batches = training._augmented(images, np.arange(30), 0)
+    changed, labels = (np.concatenate(parts) for parts in zip(*(
+        (pixels.numpy(), truth.numpy()) for pixels, truth in batches
+    )))
+    assert sorted(labels) == list(range(30)) and changed.shape == images.shape
+    mirrored = 0
+    for image, label in zip(changed, labels):
+        padded = np.pad(images[label], [(2, 2), (2, 2), (0, 0)])
+        windows = [padded[y:y + 16, x:x + 16] for y in range(5) for x in range(5)]
+        plain = any(np.array_equal(image, one) for one in windows)
+        flipped = any(np.array_equal(image[:, ::-1], one) for one in windows)
+        assert plain or flipped
+        mirrored += not plain
+    assert (0 < mirrored < 30) if shape[2] == 3 else mirrored == 0
+
+
+def test_resnet_trains_with_augmentation() -> None:
+    model = training.train("resnet20", tiny((8, 8, 3)), 1, augment=True)
+    assert model.output_shape == (None, 10)
+
+
 def test_unfit_requests_are_refused(tmp_path: Path) -> None:
     data = tiny((12, 12, 1))
-    with pytest.raises(InvalidInputError, match="a model out of lenet, convnet"):
+    with pytest.raises(InvalidInputError, match="a model out of lenet, convnet, lenet5, resnet20"):
         training.train("resnet", data, 1)
     with pytest.raises(InvalidInputError, match="got 0 epochs"):
         training.train("lenet", data, 0)

@@ -1,0 +1,64 @@
+"""Attacks and threats for a classifier that has no preset, kept as stages of an experiment."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from a2d_tf import attacks, threats
+from a2d_tf.attacks import BIM, Attack
+from a2d_tf.detection.arguments import OWN
+from a2d_tf.evaluation.attack_selection import recipes_of
+from a2d_tf.evaluation.experiment_data import FIT, ExperimentData
+from a2d_tf.storage.stages import Arrays
+from a2d_tf.threats import Threat
+
+__all__ = ["OWN", "own_attacks", "own_threats"]
+
+FIELDS = ("eps", "step", "max_iterations")
+
+
+def own_attacks(data: ExperimentData, names: Sequence[str]) -> dict[str, Attack]:
+    """Attacks by name, whose steps suit the benign images of the fit; see `attacks.calibrate`.
+
+    Raises:
+      InvalidInputError: an attack whose steps cannot be chosen, or images that keep their label.
+    """
+    return {name: _calibrated(data, name) for name in names}
+
+
+def own_threats(data: ExperimentData, names: Sequence[str]) -> dict[str, Threat]:
+    """Threats by name: FGSM and BIM-a with the radius of the BIM that suits the classifier.
+
+    The settings of the others suit every classifier, and are those of MNIST.
+
+    Raises:
+      InvalidInputError: an unknown name, or images that keep their label.
+    """
+    found = {name: threats.preset(name) for name in names}
+    if {"fgsm", "bim-a"} & found.keys():
+        bim = _calibrated(data, "bim-search")
+        assert isinstance(bim, BIM)
+        fgsm, bim_a = recipes_of(bim)
+        found |= {n: t for n, t in (("fgsm", fgsm), ("bim-a", bim_a)) if n in found}
+    return found
+
+
+def _calibrated(data: ExperimentData, name: str) -> Attack:
+    template = attacks.preset(name)
+    benign = data.dataset.x_test[data.splits[FIT]]
+    if not isinstance(template, BIM):
+        return attacks.calibrate(name, data.classifier, benign)
+
+    def make() -> Arrays:
+        with data.progress.stage(f"choose the steps of {name}", 1) as advance:
+            attack = attacks.calibrate(name, data.classifier, benign)
+            advance(1)
+        return {field: np.array(getattr(attack, field)) for field in FIELDS}
+
+    key = data.cache_key | {"own": name}
+    stored = data.stages.arrays(f"own/{name}", key, make)
+    return replace(
+        template, eps=float(stored["eps"]), step=float(stored["step"]),
+        max_iterations=int(stored["max_iterations"]),
+    )
