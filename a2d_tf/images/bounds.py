@@ -143,6 +143,8 @@ def check_bounds(bounds: Any) -> Bounds:
 
 def _pair(bounds: Any) -> Sequence[Limit]:
     try:
+        if isinstance(bounds, (str, bytes)):
+            raise TypeError("text")
         lower, upper = bounds
         limits = [np.asarray(limit, np.float64) for limit in (lower, upper)]
         if max(limit.ndim for limit in limits) == 0:

@@ -35,7 +35,7 @@ def test_normalised_and_back() -> None:
     unit = np.random.default_rng(0).integers(0, 256, (9, 16, 16, 1)) / np.float32(255)
     mean, deviation = np.float32(0.4465), np.float32(0.2010)
     there_and_back = ((unit - mean) / deviation * deviation + mean).astype(np.float32)
-    there_and_back[0, 0, :2, 0] = -3e-8, 1.0000008
+    unit[0, 0, :2, 0], there_and_back[0, 0, :2, 0] = (0, 1), (-3e-8, 1.0000008)
     checked = spec().check(there_and_back)
     assert 0 <= checked.min() and checked.max() <= 1
     np.testing.assert_allclose(checked, unit, atol=2e-7 + TOLERANCE)
@@ -92,7 +92,9 @@ def test_what_is_no_image(images: object, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("bounds", [3, (1, 0), (0, np.nan), "01", (0, 1, 2), None, ([0, 0], [[1]])])
+@pytest.mark.parametrize("bounds", [
+    3, (1, 0), (0, np.nan), "01", (0, 1, 2), None, ([0, 0], [[1]]),
+])
 def test_what_are_no_bounds(bounds: object) -> None:
     with pytest.raises(InvalidInputError, match="expected bounds") as error:
         check_bounds(bounds)
