@@ -13,7 +13,14 @@ from a2d_tf import deprecated
 from a2d_tf.attacks import Attack
 from a2d_tf.checks import integer
 from a2d_tf.classifiers import Classifier, as_classifier
-from a2d_tf.detection import Detection, DetectorState, early_stopping, fitting, saving
+from a2d_tf.detection import (
+    Detection,
+    DetectorState,
+    Verdicts,
+    early_stopping,
+    fitting,
+    saving,
+)
 from a2d_tf.detection.arguments import OWN, Features, as_detector, as_features
 from a2d_tf.detection.result import detect
 from a2d_tf.detection.state import check_combination
@@ -203,7 +210,7 @@ class A2D:
         state = self.state
         return measure(
             state.classifier, state.features, images,
-            batch_size=self.batch_size, on_finished=self.on_finished,
+            batch_size=self.batch_size, on_finished=self.on_finished, preflight=False,
         )
 
     def costs(self, images: ImageSource) -> CostTable:
@@ -215,6 +222,9 @@ class A2D:
 
     def predict(self, images: ImageSource) -> Detection:
         """Verdict, score, columns and the classifier's label of images.
+
+        An image that cannot be judged is flagged and does not change what is said of the others;
+        see `Detection`.
 
         Args:
           images: f32[N,H,W,C], or a dataset of such images, which is never held as a whole.
@@ -250,17 +260,34 @@ class A2D:
         Raises:
           NotFittedError: before `fit`.
         """
+        verdicts: NDArray[np.bool_] = self.verdicts(images).is_adversarial
+        return verdicts
+
+    def verdicts(self, images: ImageSource) -> Verdicts:
+        """The verdicts of `is_adversarial`, and which of the images could be judged.
+
+        An image that cannot be judged is flagged. An attack finds that out as far as it runs: what
+        lies beyond a verdict that is known is not looked at.
+
+        Args:
+          images: f32[N,H,W,C] or a dataset, as for `predict`.
+
+        Raises:
+          NotFittedError: before `fit`.
+        """
         state = self.state
         if not early_stopping.stopping_features(state):
-            return self.predict(images).is_adversarial
-        verdicts = [np.zeros(0, np.bool_)]
+            detection = self.predict(images)
+            return Verdicts(detection.is_adversarial, detection.valid)
+        none = np.zeros(0, np.bool_)
+        parts = [Verdicts(none, none)]
         for batch in state.classifier.batches(
-            images, VERDICT_BATCHES * self.batch_size, **needs(state.features.values())
+            images, VERDICT_BATCHES * self.batch_size, preflight=False,
+            **needs(state.features.values()),
         ):
-            verdicts.append(early_stopping.in_batches(
-                state, batch, self.batch_size, self.on_finished
-            ).numpy())
-        return np.concatenate(verdicts)
+            found = early_stopping.in_batches(state, batch, self.batch_size, self.on_finished)
+            parts.append(Verdicts(*(values.numpy() for values in found)))
+        return Verdicts(*map(np.concatenate, zip(*parts, strict=True)))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments of the constructor, and with `deep` the detector's settings."""

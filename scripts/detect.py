@@ -2,14 +2,18 @@
 
   python scripts/detect.py --detector=detector --images=images.npz --out=verdicts.csv
 
-Columns: image (index or file name), label, score, is_adversarial, cost_ATTACK for each attack, and
-the columns of other features. With --verdicts_only, image and is_adversarial: attacks then stop as
-soon as these are known.
+Columns: image (index or file name), label, score, is_adversarial, valid, cost_ATTACK for each
+attack, and the columns of other features. An image that cannot be judged has valid 0, label -1 and
+the largest score; it is flagged, and stderr says how many there are. With --verdicts_only, image,
+is_adversarial and valid: attacks then stop as soon as these are known.
 """
+
+import sys
 
 import cli
 from absl import flags
 
+from a2d_tf.detection import Detection, Verdicts
 from a2d_tf.images import stream_images
 from a2d_tf.storage import files
 
@@ -28,15 +32,21 @@ def main() -> None:
     with cli.about("images"), progress as advance:
         a2d.on_finished = advance
         if FLAGS.verdicts_only:
-            verdicts = a2d.is_adversarial(images)
-            header = ["image", "is_adversarial"]
-            rows = [list(row) for row in zip(images.names, verdicts.astype(int), strict=True)]
+            found: Verdicts | Detection = a2d.verdicts(images)
+            header = ["image", "is_adversarial", "valid"]
+            columns = (images.names, found.is_adversarial.astype(int), found.valid.astype(int))
+            rows = [list(row) for row in zip(*columns, strict=True)]
         else:
-            detection = a2d.predict(images)
-            verdicts = detection.is_adversarial
-            header, rows = detection.table(images.names)
+            found = a2d.predict(images)
+            header, rows = found.table(images.names)
     files.save_csv(FLAGS.out, header, rows)
-    print(f"{FLAGS.out}: {verdicts.sum()} of {len(images)} flagged as adversarial")
+    if invalid := int((~found.valid).sum()):
+        print(
+            f"note: {invalid} of {len(images)} images cannot be judged and are flagged: the "
+            "classifier's outputs or gradients there are not finite, or the gradients exactly zero",
+            file=sys.stderr,
+        )
+    print(f"{FLAGS.out}: {found.is_adversarial.sum()} of {len(images)} flagged as adversarial")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ class DBA(Attack):
     def advance(self, classifier: Classifier, state: State) -> State:
         queried = self._next_query(state, classifier.bounds)
         prediction = classifier.decide(queried)
+        state = state | {"valid": state["valid"] & (prediction >= 0)}
         crossed = prediction != state["label"]
         stage = state["stage"]
         for one, following in (

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
+from a2d_tf.attacks.loop import (
+    Examples,
+    State,
+    are_finite,
+    choose,
+    has_direction,
+    per_image,
+    without,
+)
 from a2d_tf.classifiers import Classifier
 
 # A stride is this share of the distance at which the margin would be zero, and at most
@@ -48,12 +56,16 @@ class Searchable(Protocol):
 
 
 class Outputs(NamedTuple):
-    """What the classifier gives for images, a row each; the gradient is 0 where none was wanted."""
+    """What the classifier gives for images, a row each; the gradient is 0 where none was wanted.
+
+    `is_finite` holds for logits and gradient.
+    """
 
     prediction: tf.Tensor
     label: tf.Tensor
     margin: tf.Tensor
     gradient: tf.Tensor
+    is_finite: tf.Tensor
 
 
 def start(examples: Examples) -> State:
@@ -107,6 +119,7 @@ def advance(attack: Searchable, classifier: Classifier, state: State) -> State:
     state |= {
         "label": outputs.label,
         "gradients": state["gradients"] + tf.cast(state["needs_gradient"], tf.int32),
+        "valid": state["valid"] & is_sound(outputs, is_first),
     }
     return _with_next_query(state, attack.max_iterations) | _stop_state(state, stuck)
 
@@ -156,6 +169,11 @@ def _stop_state(state: State, stuck: tf.Tensor) -> State:
     }
 
 
+def is_sound(outputs: Outputs, is_first: tf.Tensor) -> tf.Tensor:
+    """Whether an attack can go on, bool[n]: all is finite, and there is a first gradient."""
+    return outputs.is_finite & (has_direction(outputs.gradient) | ~is_first)
+
+
 def query(
     classifier: Classifier, images: tf.Tensor, label: tf.Tensor, needs_gradient: tf.Tensor
 ) -> Outputs:
@@ -173,7 +191,8 @@ def query(
         # Its gradient has the direction of the cross-entropy's, and does not vanish where the
         # classifier is certain.
         smooth = tf.reduce_logsumexp(others, axis=1) - own
-        return Outputs(prediction, label, margin, tf.zeros_like(images)), smooth
+        nowhere = tf.zeros_like(images)
+        return Outputs(prediction, label, margin, nowhere, are_finite(logits)), smooth
 
     def forward_only(images: tf.Tensor, label: tf.Tensor) -> Outputs:
         return forward(images, label)[0]
@@ -182,9 +201,12 @@ def query(
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             outputs, loss = forward(images, label)
-        return outputs._replace(gradient=tape.gradient(loss, images))
+        gradient = tape.gradient(loss, images)
+        return outputs._replace(
+            gradient=gradient, is_finite=outputs.is_finite & are_finite(gradient)
+        )
 
-    nothing = Outputs(label[:0], label[:0], tf.zeros(0), images[:0])
+    nothing = Outputs(label[:0], label[:0], tf.zeros(0), images[:0], needs_gradient[:0])
 
     def for_rows(wanted: tf.Tensor, function: Any) -> tuple[tf.Tensor, Outputs]:
         index = tf.where(wanted)[:, 0]

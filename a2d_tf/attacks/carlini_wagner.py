@@ -7,7 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
+from a2d_tf.attacks.loop import (
+    Examples,
+    State,
+    are_finite,
+    choose,
+    has_direction,
+    per_image,
+    without,
+)
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds
@@ -82,7 +90,8 @@ class CarliniWagner(Attack):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
             images = _to_pixels(point, classifier.bounds)
-            logits = classifier(images)
+            queried = tf.identity(images)  # its gradient is that of the logits alone
+            logits = classifier(queried)
             prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
             label = tf.where(state["label"] < 0, prediction, state["label"])
             lead = _lead(logits, label, state["target"])
@@ -90,13 +99,16 @@ class CarliniWagner(Attack):
             distance = tf.reduce_sum(tf.square(away), axis=(1, 2, 3))
             missing = tf.maximum(self.confidence - lead, 0.0)
             loss = distance + state["const"] * missing
-        gradient = tape.gradient(loss, point)
+        gradient, slope = tape.gradient(loss, [point, queried])
+        is_first = state["queries"] == 1
 
         adversarial = tf.where(
             state["target"] < 0, prediction != label, prediction == state["target"]
         ) & (lead >= self.confidence)
         nearer = adversarial & (distance < state["best"])
+        followed = has_direction(slope) | (adversarial | ~is_first) & are_finite(slope)
         state = state | {
+            "valid": state["valid"] & are_finite(logits) & followed,
             "label": label,
             "images": tf.where(per_image(nearer), images, state["images"]),
             "best": tf.where(nearer, distance, state["best"]),

@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.gradient_attack import finish_step, movable_mask
-from a2d_tf.attacks.loop import Examples, State, per_image, without
+from a2d_tf.attacks.loop import (
+    Examples,
+    State,
+    are_finite,
+    has_direction,
+    per_image,
+    without,
+)
 from a2d_tf.classifiers import Classifier
 
 CANDIDATES = 10  # the most likely classes of the untouched image, its own included
@@ -53,8 +60,10 @@ class DeepFool(Attack):
             ]
         step = tf.zeros_like(images)
         nearest = tf.fill(tf.shape(label), np.float32(np.inf))
+        total = tf.zeros_like(images)
         for lead in leads:
             gradient = tape.gradient(lead, images)
+            total += tf.abs(gradient)
             gradient *= movable_mask(images, gradient, classifier.bounds)
             norm = _norm(gradient)
             # No step changes a lead that has no gradient, such as that of the label over itself.
@@ -64,8 +73,13 @@ class DeepFool(Attack):
             step = tf.where(per_image(nearer), towards, step)
             nearest = tf.where(nearer, distance, nearest)
         moved = tf.clip_by_value(images + OVERSHOOT * step, *classifier.bounds)
-        state = state | {"label": label, "classes": classes, "gradients": state["queries"]}
-        return finish_step(state, {"images": moved}, state["queries"] - 2, prediction != label)
+        is_success = prediction != label
+        followed = has_direction(total) | (state["queries"] > 1) & are_finite(total)
+        state = state | {
+            "label": label, "classes": classes, "gradients": state["queries"],
+            "valid": state["valid"] & are_finite(logits) & (followed | is_success),
+        }
+        return finish_step(state, {"images": moved}, state["queries"] - 2, is_success)
 
 
 def _most_likely(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:

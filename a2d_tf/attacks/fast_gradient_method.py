@@ -48,6 +48,7 @@ class FGSM(Attack):
             "label": outputs.label,
             "direction": direction,
             "gradients": tf.ones_like(state["gradients"]),
+            "valid": state["valid"] & boundary_search.is_sound(outputs, is_first),
         }
         moved = {"images": tf.clip_by_value(longer, *classifier.bounds)}
         is_success = outputs.prediction != outputs.label

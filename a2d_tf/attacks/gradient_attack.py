@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import Examples, State, per_image
+from a2d_tf.attacks.loop import Examples, State, are_finite, has_direction, per_image
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.spec import Bounds
 
@@ -55,12 +55,17 @@ class GradientAttack(Attack):
             )
             # Per example: a mean over the batch would tie the examples to one another.
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(loss_class, logits)
+        gradient = tape.gradient(loss, state["images"])
+        is_success = self.is_success(prediction, loss_class)
+        # On the way a gradient may vanish: the attack has failed there, and its cost is known.
+        followed = has_direction(gradient) | (steps > 0) & are_finite(gradient)
         state = state | {
             "label": label, "loss_class": loss_class, "gradients": state["queries"],
+            "valid": state["valid"] & are_finite(logits) & (followed | is_success),
         }
-        moved = self.update(classifier, state, tape.gradient(loss, state["images"]))
+        moved = self.update(classifier, state, gradient)
         cost = steps - (0 if self.tests_before_update else 1)
-        return finish_step(state, moved, cost, self.is_success(prediction, loss_class))
+        return finish_step(state, moved, cost, is_success)
 
 
 def finish_step(state: State, moved: State, cost: tf.Tensor, is_success: tf.Tensor) -> State:

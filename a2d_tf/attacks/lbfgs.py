@@ -7,7 +7,15 @@ import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.gradient_attack import movable_mask
-from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
+from a2d_tf.attacks.loop import (
+    Examples,
+    State,
+    are_finite,
+    choose,
+    has_direction,
+    per_image,
+    without,
+)
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.spec import Bounds
 
@@ -85,7 +93,9 @@ class LBFGS(Attack):
             target = tf.where(state["target"] < 0, second, state["target"])
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
         slope = bounds.range * tape.gradient(entropy, queried)
+        followed = has_direction(slope) | ~is_first & are_finite(slope)
         state = state | {
+            "valid": state["valid"] & are_finite(logits) & (followed | (prediction == target)),
             "label": label,
             "target": target,
             "entropy": tf.where(is_first, entropy, state["entropy"]),

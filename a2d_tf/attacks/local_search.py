@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from a2d_tf.attacks import stateless_random
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import Examples, State, choose, per_image, without
+from a2d_tf.attacks.loop import Examples, State, are_finite, choose, per_image, without
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.spec import Bounds
 
@@ -76,6 +76,7 @@ class LocalSearch(Attack):
         odds = tf.gather(logits, label, batch_dims=1) - tf.reduce_logsumexp(
             without(logits, label), axis=1
         )
+        state = state | {"valid": state["valid"] & are_finite(logits)}
         tested = self._tested(state, label, prediction, odds)
         state = choose(tests, tested, _with_score(state, odds))
         over = state["query"] > state["count"]

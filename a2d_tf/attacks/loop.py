@@ -2,7 +2,8 @@
 
 An attack is a pair of functions over a *state*: a dictionary of tensors with a row per example.
 `start` makes the rows, and `advance` makes one query for every row and marks those that are
-finished. The loop keeps its batch full of such rows: a finished row leaves at once and the next
+finished. Whatever is not finite on the way makes a row invalid, which ends its attack without a
+cost. The loop keeps its batch full of such rows: a finished row leaves at once and the next
 example takes its place, so that the time is proportional to the sum of the costs, and not to the
 largest cost times the batch size. A row never depends on another row, so that neither batch nor
 order changes a cost.
@@ -18,7 +19,7 @@ from a2d_tf.classifiers import Classifier
 
 State = dict[str, tf.Tensor]
 # Every state holds these. An attack adds what its update rule needs.
-OUTCOME = ("index", "images", "cost", "success", "queries", "gradients")
+OUTCOME = ("index", "images", "cost", "success", "queries", "gradients", "valid")
 
 
 class Examples(NamedTuple):
@@ -56,6 +57,17 @@ def choose(condition: tf.Tensor, new: State, old: State) -> State:
     }
 
 
+def are_finite(values: tf.Tensor) -> tf.Tensor:
+    """Whether all numbers of each row are finite, bool[n]."""
+    return tf.reduce_all(tf.math.is_finite(values), axis=tuple(range(1, values.shape.rank)))
+
+
+def has_direction(gradient: tf.Tensor) -> tf.Tensor:
+    """Whether each gradient is finite and not exactly zero, bool[n]."""
+    size = tf.reduce_sum(tf.abs(gradient), axis=tuple(range(1, gradient.shape.rank)))
+    return (size > 0) & tf.math.is_finite(size)
+
+
 def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """Logits [n,K], with the logit of each label i32[n] replaced by the lowest number."""
     left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
@@ -73,7 +85,11 @@ class Steppable(Protocol):
         """The initial state of examples, before any query."""
 
     def advance(self, classifier: Classifier, state: State) -> State:
-        """The state after one more query for every row; sets `finished`, `cost`, `success`."""
+        """The state after one more query for every row.
+
+        It sets `finished`, `cost` and `success`, and clears `valid` where a logit or a gradient is
+        not finite, or where the gradient at the image itself is exactly zero.
+        """
 
 
 def run_segment(
@@ -124,10 +140,10 @@ def run_segment(
     def retire(state: State, finished: State) -> tuple[State, State]:
         leaving = tf.where(state["finished"])[:, 0]
         staying = tf.where(~state["finished"])[:, 0]
-        left = {
-            name: tf.concat([finished[name], tf.gather(state[name], leaving)], 0)
-            for name in outcome
-        }
+        ended = _without_invalid({
+            name: tf.gather(state[name], leaving) for name in {*OUTCOME, "max_cost"}
+        })
+        left = {name: tf.concat([finished[name], ended[name]], 0) for name in outcome}
         return {name: tf.gather(value, staying) for name, value in state.items()}, left
 
     def proceed(
@@ -145,6 +161,7 @@ def run_segment(
             lambda: (dict(state), position),
         )
         state = advance(state | {"queries": state["queries"] + 1})
+        state |= {"finished": state["finished"] | ~state["valid"]}
         state, finished = tf.cond(
             tf.reduce_any(state["finished"]),
             lambda: retire(state, finished),
@@ -182,9 +199,20 @@ def rows(
         "cost": tf.zeros_like(index),
         "success": never,
         "finished": never,
+        "valid": ~never,
         "min_cost": chosen.min_cost,
         "max_cost": chosen.max_cost,
         **attack.start(chosen),
+    }
+
+
+def _without_invalid(finished: State) -> State:
+    """Finished rows, of which those that came to nothing are invalid and have no cost."""
+    valid = finished["valid"] & are_finite(finished["images"])
+    return finished | {
+        "valid": valid,
+        "success": finished["success"] & valid,
+        "cost": tf.where(valid, finished["cost"], finished["max_cost"]),
     }
 
 

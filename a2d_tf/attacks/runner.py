@@ -31,6 +31,9 @@ class AttackResult(NamedTuple):
       success: bool[N].
       queries: i32[N], the number of queries to the classifier.
       gradients: i32[N], the number of these queries that asked for a gradient too.
+      valid: bool[N], False where the attack came upon a logit or a gradient that is not finite, or
+        found that the gradient at the image itself is exactly zero: there is no success and no
+        cost, and `max_iterations` or `max_cost` stands in its place.
     """
 
     adversarial: Images
@@ -38,6 +41,7 @@ class AttackResult(NamedTuple):
     success: NDArray[np.bool_]
     queries: NDArray[np.int32]
     gradients: NDArray[np.int32]
+    valid: NDArray[np.bool_]
 
 
 class AttackStream:
@@ -122,15 +126,16 @@ class AttackStream:
         """The results in the order of the images, after the last of them."""
         if not self._finished:
             none = np.zeros(0, np.int32)
-            return AttackResult(np.zeros((0, 0, 0, 0), np.float32), none, none > 0, none, none)
+            return AttackResult(
+                np.zeros((0, 0, 0, 0), np.float32), none, none > 0, none, none, none > 0
+            )
         index, images, *others = (
             np.concatenate(parts) for parts in zip(*self._finished, strict=True)
         )
         order = np.argsort(index)
         if self._keep_images:
             images = images[order]
-        cost, success, queries, gradients = (values[order] for values in others)
-        return AttackResult(images, cost, success, queries, gradients)
+        return AttackResult(images, *(values[order] for values in others))
 
     def _keep(self, finished: State) -> None:
         count = len(finished["index"])

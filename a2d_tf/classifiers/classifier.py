@@ -228,11 +228,14 @@ class Classifier:
         return outputs
 
     def decide(self, images: tf.Tensor) -> tf.Tensor:
-        """The most likely class i32[N] of images f32[N,H,W,C], in a graph too."""
+        """The most likely class i32[N] of images f32[N,H,W,C], in a graph too.
+
+        It is -1 where an output is not finite.
+        """
         outputs = self._query(images)
         if output_checks.are_labels(outputs):
             return tf.cast(outputs, tf.int32)
-        return tf.argmax(outputs, axis=1, output_type=tf.int32)
+        return output_checks.most_likely(outputs)
 
     def logits(self, images: ImageSource, batch_size: int = 128) -> NDArray[np.float32]:
         """Logits f32[N,K] of images f32[N,H,W,C] or of a dataset."""
@@ -240,7 +243,7 @@ class Classifier:
         return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
     def predict(self, images: ImageSource, batch_size: int = 128) -> Labels:
-        """The most likely class i64[N] of images f32[N,H,W,C] or of a dataset."""
+        """The most likely class i64[N] of images f32[N,H,W,C] or of a dataset; -1 for none."""
         checked = to_array(images, self.input_spec)
         rows = self._in_batches(self.decide, checked, batch_size)
         return np.concatenate([np.zeros(0, np.int64), *rows])
@@ -252,6 +255,7 @@ class Classifier:
         *,
         needs_logits: bool = True,
         needs_gradients: bool = True,
+        preflight: bool = True,
     ) -> Iterator[Batch]:
         """The door for images: checks them, and yields them in batches with their labels.
 
@@ -261,13 +265,16 @@ class Classifier:
           images: f32[N,H,W,C], a dataset of such images, or files.
           batch_size: images in a batch, at least; see `images.iter_batches`.
           needs_logits, needs_gradients: what the batches will be used for; see `preflight`.
+          preflight: False for a classifier that was checked before; then no image, whatever the
+            classifier makes of it, raises an error for its batch.
 
         Raises:
           InvalidInputError: images of the wrong shape, not finite or out of bounds.
           UnsuitableClassifierError: the classifier fails its preflight check.
         """
         def predict(checked: Images) -> Labels:
-            self.preflight(checked, logits=needs_logits, gradients=needs_gradients)
+            if preflight:
+                self.preflight(checked, logits=needs_logits, gradients=needs_gradients)
             rows = self._in_batches(self.decide, checked, batch_size)
             return np.concatenate(rows).astype(np.int64)
 
@@ -294,7 +301,8 @@ class Classifier:
         Raises:
           UnsuitableClassifierError: outputs that are not [N,K] or not finite, undeclared
             probabilities, gradients that are exactly zero, or a black box that does not give an
-            integer per image.
+            integer per image. Outputs and gradients that are not finite are those of the image
+            alone, unless no image has any other.
         """
         if not (self._preflight_due and len(images)):
             return

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from a2d_tf.errors import UnsuitableClassifierError
 
-# A stray image of constant logits is no reason to refuse a classifier; a tenth of them is.
+# A stray image of constant logits is no reason to refuse a classifier; a tenth of them is, or all.
 MAX_ZERO_GRADIENTS = 0.1
 
 
@@ -34,31 +34,38 @@ def _kind(value: Any) -> str:
     return "a NumPy array" if isinstance(value, np.ndarray) else type(value).__name__
 
 
+def most_likely(outputs: tf.Tensor) -> tf.Tensor:
+    """The class i32[N] of the largest of outputs [N,K]; -1 where one of them is not finite."""
+    is_finite = tf.reduce_all(tf.math.is_finite(outputs), axis=1)
+    return tf.where(is_finite, tf.argmax(outputs, axis=1, output_type=tf.int32), -1)
+
+
 def are_labels(outputs: tf.Tensor | tf.TensorSpec) -> bool:
     """Whether the outputs are labels alone, integers [N]."""
     return bool(outputs.shape.rank == 1 and outputs.dtype.is_integer)
 
 
-def sums_to_one(outputs: tf.Tensor) -> bool:
+def sums_to_one(outputs: Any) -> bool:
     """Whether the rows of outputs [N,K] are all probability distributions."""
     rows = np.asarray(outputs, np.float64)
     return bool(rows.size and rows.min() >= 0 and np.allclose(rows.sum(axis=-1), 1, atol=1e-3))
 
 
 def check_logits(logits: tf.Tensor, count: int, *, declared_probabilities: bool) -> None:
-    """Raises UnsuitableClassifierError unless these are finite logits [count, K]."""
+    """Raises UnsuitableClassifierError unless these are logits [count, K], some rows finite."""
     shape = logits.shape.as_list()
     if len(shape) != 2 or shape[0] != count or shape[1] < 2:
         raise UnsuitableClassifierError(
             f"expected logits of shape [{count}, K] with K >= 2 classes for {count} images, "
             f"got {shape}; give a classifier with one output per class"
         )
-    if not np.isfinite(logits).all():
+    finite = np.isfinite(logits).all(axis=1)
+    if not finite.any():
         raise UnsuitableClassifierError(
             "expected finite logits, got NaN or infinity; check the classifier's weights and "
             "that the images are scaled as in its training"
         )
-    if not declared_probabilities and sums_to_one(logits):
+    if not declared_probabilities and sums_to_one(np.asarray(logits)[finite]):
         raise UnsuitableClassifierError(
             "expected logits, got outputs that are probabilities; give the classifier without "
             "its softmax, or say probabilities=True"
@@ -66,7 +73,11 @@ def check_logits(logits: tf.Tensor, count: int, *, declared_probabilities: bool)
 
 
 def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
-    """Raises UnsuitableClassifierError if gradients [N,H,W,C] are missing, zero or not finite."""
+    """Raises UnsuitableClassifierError if gradients [N,H,W,C] are missing or useless.
+
+    They are useless if all of them, or more than one and a tenth of them, are exactly zero, or if
+    none is finite.
+    """
     if gradient is None:
         raise UnsuitableClassifierError(
             "expected a classifier with gradients, got one whose outputs do not depend "
@@ -75,7 +86,7 @@ def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
         )
     flat = np.asarray(gradient).reshape(len(gradient), -1)
     zero = int((~flat.any(axis=1)).sum())
-    if zero > MAX_ZERO_GRADIENTS * len(flat):
+    if zero == len(flat) or zero > max(MAX_ZERO_GRADIENTS * len(flat), 1):
         remedy = (
             "its probabilities are saturated: give the classifier without its softmax"
             if probabilities
@@ -84,7 +95,7 @@ def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
         raise UnsuitableClassifierError(
             f"expected gradients, got exactly zero on {zero} of {len(flat)} images; {remedy}"
         )
-    if not np.isfinite(flat).all():
+    if not np.isfinite(flat).all(axis=1).any():
         raise UnsuitableClassifierError(
             "expected finite gradients, got NaN or infinity; check the classifier's layers"
         )

@@ -3,7 +3,7 @@
 May import: errors, checks, storage, images, classifiers, attacks, features, detectors.
 """
 
-from a2d_tf.detection.result import Detection
+from a2d_tf.detection.result import Detection, Verdicts
 from a2d_tf.detection.state import DetectorState
 
-__all__ = ["Detection", "DetectorState"]
+__all__ = ["Detection", "DetectorState", "Verdicts"]

@@ -6,10 +6,13 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.attacks.loop import are_finite
 from a2d_tf.detectors import Detector
 from a2d_tf.features import AttackCost
+from a2d_tf.features.attack_cost import known_costs
 from a2d_tf.features.base import OnFinished
 from a2d_tf.images.batching import Batch
+from a2d_tf.detection.result import Verdicts
 from a2d_tf.detection.state import DetectorState
 
 
@@ -17,7 +20,8 @@ class MeasureRows(Protocol):
     """Measures one feature of some images.
 
     It takes the feature's name, images f32[n,H,W,C] and labels i32[n], and for a feature that
-    stops early `min_cost` and `max_cost` i32[n]; see `Attack.run`. It gives columns [n,D].
+    stops early `min_cost` and `max_cost` i32[n]; see `Attack.run`. It gives columns [n,D], NaN
+    where an image cannot be measured.
     """
 
     def __call__(
@@ -41,19 +45,20 @@ def stopping_features(state: DetectorState) -> list[str]:
 
 def early_verdicts(
     state: DetectorState, images: tf.Tensor, labels: tf.Tensor, measure: MeasureRows
-) -> tf.Tensor:
-    """Verdicts bool[N]; True means adversarial. They are those that the full columns would give.
+) -> Verdicts:
+    """Verdicts as tensors; True means adversarial. They are those of the full columns.
 
     Features that cannot stop early are measured first, of all images. Then the attacks run one
     after the other, and each leaves an image as soon as no cost that is still possible can change
-    its verdict.
+    its verdict. An image that cannot be measured is adversarial; an attack finds that as far as it
+    runs.
 
     The same code runs in Python and in the graph of an exported detector; `measure` differs.
 
     Args:
       state: one for which there are `stopping_features`.
       images: f32[N,H,W,C].
-      labels: i32[N], the classifier's.
+      labels: i32[N], the classifier's; -1 where its outputs are not finite.
       measure: measures one feature.
     """
     stopping = stopping_features(state)
@@ -63,7 +68,8 @@ def early_verdicts(
         if name not in stopping:
             values = tf.cast(measure(name, images, labels, None, None), tf.float64)
             columns = _with_columns(columns, state.column_slice(name), values)
-    verdicts, open_rows = tf.zeros(count, tf.bool), tf.range(count)
+    valid = (labels >= 0) & are_finite(columns)
+    verdicts, open_rows = ~valid, tf.cast(tf.where(valid)[:, 0], tf.int32)
     for place, name in enumerate(stopping):
         cap = _cap(state, name)
         later = {state.column_slice(other).start: _cap(state, other)
@@ -79,10 +85,20 @@ def early_verdicts(
         costs = measure(
             name, tf.gather(images, open_rows), tf.gather(labels, open_rows), low, high
         )
+        costs = tf.cast(costs[:, 0], tf.float64)
+        is_known = tf.math.is_finite(costs)
+        valid = tf.tensor_scatter_nd_update(valid, open_rows[:, None], is_known)
+        verdicts = tf.tensor_scatter_nd_update(verdicts, open_rows[:, None], ~is_known)
+        open_rows, costs = (tf.boolean_mask(values, is_known) for values in (open_rows, costs))
         cells = tf.stack([open_rows, tf.fill(tf.shape(open_rows), column)], axis=1)
-        columns = tf.tensor_scatter_nd_update(columns, cells, tf.cast(costs[:, 0], tf.float64))
-    last = state.detector.graph_predict(state.oriented(tf.gather(columns, open_rows)))
-    return tf.tensor_scatter_nd_update(verdicts, open_rows[:, None], last)
+        columns = tf.tensor_scatter_nd_update(columns, cells, costs)
+    score = state.detector.graph_score(state.oriented(tf.gather(columns, open_rows)))
+    is_known = tf.math.is_finite(score)
+    flagged = (score > np.float32(state.detector.threshold)) | ~is_known
+    return Verdicts(
+        tf.tensor_scatter_nd_update(verdicts, open_rows[:, None], flagged),
+        tf.tensor_scatter_nd_update(valid, open_rows[:, None], is_known),
+    )
 
 
 def undecided(
@@ -124,7 +140,7 @@ def undecided(
 
 def in_batches(
     state: DetectorState, batch: Batch, batch_size: int, on_finished: OnFinished | None
-) -> tf.Tensor:
+) -> Verdicts:
     """`early_verdicts` of a batch in Python, with progress.
 
     `on_finished` is called with the number of (image, feature) pairs that are finished, or that
@@ -151,7 +167,7 @@ def in_batches(
             attack.update(
                 images.numpy(), labels=labels, min_cost=min_cost, max_cost=max_cost, is_last=True
             )
-        return tf.constant(attack.result().cost[:, None])
+        return tf.constant(known_costs(attack.result())[:, None])
 
     images, labels = tf.constant(batch.images), tf.constant(batch.labels.astype(np.int32))
     return early_verdicts(state, images, labels, measure)

@@ -92,19 +92,21 @@ def fit(
     }
     check_combination(resolved, detector)
     fitted = _fit_features(classifier, resolved, fitted_on, options)
-    tables = [_measure(classifier, fitted, part, options) for part in parts]
+    tables = [_judgeable(_measure(classifier, fitted, part, options)) for part in parts]
     warn_of_costs_at_the_cap(fitted, tables[0])
     columns = {
         name: tuple(feature.column_names(name, tables[0].features[name].values.shape[1]))
         for name, feature in fitted.items()
     }
     values = np.concatenate([table.values for table in tables if len(table)])
+    measured = [len(table) for table in tables]
+    detector.check_counts(sum(measured[:2]), measured[2])
     judge: Detector = sklearn.base.clone(detector)
     with warnings.catch_warnings():
         if options.fpr is not None:  # the threshold of the fit will not be used
             warnings.simplefilter("ignore", DetectorWarning)
         judge.fit(
-            values * orientation(fitted, columns), np.arange(len(values)) >= sum(counts[:2])
+            values * orientation(fitted, columns), np.arange(len(values)) >= sum(measured[:2])
         )
     passes = tables[0].passes
     order = sorted(fitted, key=lambda name: passes[name])
@@ -116,13 +118,27 @@ def calibrate(
     state: DetectorState, benign: ImageSource, fpr: float, options: FitOptions
 ) -> DetectorState:
     """The state with a threshold for a wanted false-positive rate; see `A2D.calibrate`."""
-    table = measure(
+    table = _judgeable(measure(
         state.classifier, state.features, benign,
-        batch_size=options.batch_size, on_finished=options.on_finished,
-    )
+        batch_size=options.batch_size, on_finished=options.on_finished, preflight=False,
+    ))
     values = table.values if len(table) else np.zeros((0, state.width))
     detector = copy.deepcopy(state.detector).calibrate(state.oriented(values), fpr)
     return DetectorState(state.classifier, state.features, detector, state.columns, state.order)
+
+
+def _judgeable(table: FeatureTable) -> FeatureTable:
+    """The table without images that cannot be judged, which a detector flags unseen."""
+    invalid = int((~table.valid).sum())
+    if not invalid:
+        return table
+    warnings.warn(
+        f"{invalid} of {len(table)} images cannot be judged and are left out (the classifier's "
+        "outputs or gradients there are not finite, or the gradients exactly zero); such images "
+        "are always flagged, so check the classifier and how the images are scaled",
+        stacklevel=4,
+    )
+    return table[table.valid]
 
 
 def add_noise(benign: Images, adversarial: Images, bounds: Bounds, seed: int) -> Images:
@@ -141,7 +157,7 @@ def add_noise(benign: Images, adversarial: Images, bounds: Bounds, seed: int) ->
       `adversarial` (Feinman et al. 2017, section 5).
     """
     noise = np.random.default_rng(seed).standard_normal(benign.shape, np.float32)
-    axes = (1, 2, 3)
+    axes = tuple(range(1, benign.ndim))
     wanted = np.sqrt(np.square(adversarial - benign).sum(axes, keepdims=True))
     norms = np.sqrt(np.square(noise).sum(axes, keepdims=True))
     return np.asarray(np.clip(benign + noise * (wanted / norms), *bounds), np.float32)

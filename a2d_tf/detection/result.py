@@ -1,8 +1,8 @@
 """Where columns become verdicts: what A2D says of images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,42 @@ from a2d_tf.features import FeatureTable
 from a2d_tf.images.spec import Labels
 
 
+# What is said of an image that cannot be judged: it is flagged. The score is the largest number,
+# and not infinity, which JSON cannot hold.
+INVALID: Mapping[str, Any] = {
+    "is_adversarial": True, "score": np.finfo(np.float32).max, "label": -1, "valid": False,
+}
+
+
+class Verdicts(NamedTuple):
+    """The verdicts on N images, and no more.
+
+    Attributes:
+      is_adversarial: bool[N].
+      valid: bool[N], whether each image could be judged; see `Detection`.
+    """
+
+    is_adversarial: Any
+    valid: Any
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Detection:
     """What A2D says of N images. `len` gives N, and `detection["bim"]` a column by its name.
 
+    An image is invalid if the classifier's outputs for it, a gradient of an attack or a column is
+    not finite, or if the gradient at the image itself is exactly zero, as where the classifier is
+    saturated: no attack can tell how robust such an image is. It is flagged as adversarial, with
+    the label -1 and the largest score, and changes nothing for other images.
+
     Attributes:
       is_adversarial: bool[N], the verdicts.
       score: f32[N]; higher means more adversarial.
-      columns: f64[N,D], what was measured of the images.
+      columns: f64[N,D], what was measured of the images; NaN where that failed.
       column_names: the names of the columns.
       cost_names: the names of those columns that are costs of attacks.
       label: i64[N], what the classifier predicts.
+      valid: bool[N], whether the image could be judged; all are if nothing is given.
     """
 
     is_adversarial: NDArray[np.bool_]
@@ -33,15 +58,20 @@ class Detection:
     column_names: Sequence[str]
     cost_names: Sequence[str]
     label: Labels
+    valid: NDArray[np.bool_] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.valid is None:
+            object.__setattr__(self, "valid", np.ones(len(self.label), np.bool_))
 
     @property
     def costs(self) -> NDArray[np.int32]:
-        """The costs of the attacks, i32[N,A], in iterations."""
+        """The costs of the attacks, i32[N,A], in iterations; 0 for an invalid image."""
         places = [list(self.column_names).index(name) for name in self.cost_names]
-        return self.columns[:, places].astype(np.int32)
+        return np.where(self.valid[:, None], self.columns[:, places], 0).astype(np.int32)
 
     def to_frame(self, names: Sequence[str] | None = None) -> Any:
-        """A pandas DataFrame with a row per image: label, score, verdict and all columns.
+        """A pandas DataFrame with a row per image: label, score, verdict, validity, all columns.
 
         Args:
           names: N names of the images, for the index.
@@ -56,7 +86,8 @@ class Detection:
                 "expected pandas to be installed for to_frame, got none; pip install pandas"
             ) from error
         return pandas.DataFrame(
-            {"label": self.label, "score": self.score, "is_adversarial": self.is_adversarial}
+            {"label": self.label, "score": self.score, "is_adversarial": self.is_adversarial,
+             "valid": self.valid}
             | {name: self[name] for name in self.column_names},
             index=names,
         )
@@ -69,11 +100,11 @@ class Detection:
         """
         costs = self.costs
         others = [name for name in self.column_names if name not in self.cost_names]
-        header = ["image", "label", "score", "is_adversarial"]
+        header = ["image", "label", "score", "is_adversarial", "valid"]
         header += [f"cost_{name}" for name in self.cost_names] + others
         rows = [
             [name, self.label[index], self.score[index], int(self.is_adversarial[index]),
-             *costs[index], *(self[other][index] for other in others)]
+             int(self.valid[index]), *costs[index], *(self[other][index] for other in others)]
             for index, name in enumerate(names)
         ]
         return header, rows
@@ -87,20 +118,23 @@ class Detection:
 
     def __repr__(self) -> str:
         return (
-            f"Detection({int(self.is_adversarial.sum())} of {len(self)} images adversarial; "
-            f"columns {', '.join(self.column_names)})"
+            f"Detection({int(self.is_adversarial.sum())} of {len(self)} images adversarial, "
+            f"{int((~self.valid).sum())} invalid; columns {', '.join(self.column_names)})"
         )
 
 
 def detect(state: DetectorState, table: FeatureTable) -> Detection:
     """The verdicts on images whose features were measured: flagged if score > threshold."""
     values = table.values if len(table) else np.zeros((0, state.width))
-    score = state.detector.score(state.oriented(values))
+    known = np.where(table.valid[:, None], values, 0.0)
+    score = state.detector.score(state.oriented(known))
+    valid = table.valid & np.isfinite(score)
     return Detection(
-        is_adversarial=score > np.float32(state.detector.threshold),
-        score=score,
+        is_adversarial=(score > np.float32(state.detector.threshold)) | ~valid,
+        score=np.where(valid, score, np.float32(INVALID["score"])),
         columns=values,
         column_names=tuple(state.column_names),
         cost_names=tuple(state.cost_names),
-        label=table.labels,
+        label=np.where(valid, table.labels, INVALID["label"]),
+        valid=valid,
     )

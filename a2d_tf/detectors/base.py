@@ -186,15 +186,18 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         Raises:
           NotFittedError: before `fit`.
         """
-        return self.score(X) > np.float32(self.threshold_)
+        return ~(self.score(X) <= np.float32(self.threshold_))
 
     def graph_score(self, columns: tf.Tensor) -> tf.Tensor:
         """Scores f32[n] of checked columns f64[n, D], in a graph too."""
         return tf.cast(self._score(tf.convert_to_tensor(columns, tf.float64)), tf.float32)
 
     def graph_predict(self, columns: tf.Tensor) -> tf.Tensor:
-        """Verdicts bool[n] of checked columns f64[n, D], in a graph too."""
-        return self.graph_score(columns) > np.float32(self.threshold_)
+        """Verdicts bool[n] of checked columns f64[n, D], in a graph too.
+
+        A score that is not a number is that of an adversarial input.
+        """
+        return ~(self.graph_score(columns) <= np.float32(self.threshold_))
 
     def save(self, path: str | Path) -> None:
         """Writes the settings, what was learned and the threshold to an .npz file."""

@@ -205,8 +205,14 @@ class ExperimentData:
 
     def _values(self, input_type: str, split: str, name: str) -> NDArray[np.float64]:
         if name in self.slow_limits:
-            return self._slow_values(split, name)[input_type]
-        return self._measured(input_type, split, name)["values"]
+            values = self._slow_values(split, name)[input_type]
+        else:
+            values = self._measured(input_type, split, name)["values"]
+        feature = self.features[name]
+        if isinstance(feature, AttackCost):
+            # As published, an attack that finds no gradient to follow has failed.
+            return np.where(np.isnan(values), feature.attack.max_iterations, values)
+        return values
 
     def _measured(self, input_type: str, split: str, name: str) -> Arrays:
         images = self.samples(input_type, split).images

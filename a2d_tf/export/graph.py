@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from a2d_tf.attacks.loop import are_finite
 from a2d_tf.attacks.runner import NO_COST
 from a2d_tf.classifiers import Classifier, output_checks
 from a2d_tf.detection.early_stopping import early_verdicts, stopping_features
+from a2d_tf.detection.result import INVALID, Verdicts
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import AttackCost, Feature
@@ -50,22 +52,29 @@ class Graph:
             for name, measure in self._measure.items()
         }
         columns = tf.concat(list(measured.values()), axis=1)
+        valid = (label >= 0) & are_finite(columns)
+        # No number stands for what is not known: JSON has neither NaN nor infinity.
+        columns = tf.where(valid[:, None], columns, tf.zeros_like(columns))
         score = self._state.detector.graph_score(self._state.oriented(columns))
+        valid &= tf.math.is_finite(score)
         found = {
             "is_adversarial": score > self._threshold,
             "score": score,
             "label": tf.cast(label, tf.int64),
+            "valid": valid,
         } | probabilities
         if costs := self._state.cost_names:
-            found["costs"] = tf.cast(tf.concat([measured[name] for name in costs], 1), tf.int32)
+            places = [self._state.column_slice(name).start for name in costs]
+            found["costs"] = tf.cast(tf.gather(columns, places, axis=1), tf.int32)
         if len(costs) < len(measured):
             found["columns"] = columns
-        return found
+        return {name: _unless_invalid(name, values, valid) for name, values in found.items()}
 
     def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The verdicts alone; attacks stop once a verdict is known."""
+        """Verdicts and validity alone; attacks stop once a verdict is known."""
         if not stopping_features(self._state):
-            return {"is_adversarial": self.judge(images)["is_adversarial"]}
+            found = self.judge(images)
+            return {name: found[name] for name in Verdicts._fields}
         label, _ = self._classified(images)
 
         def measure(
@@ -75,14 +84,14 @@ class Graph:
             bounds = _no_bounds(labels) if min_cost is None else (min_cost, max_cost)
             return self._measure[name](images, labels, *bounds)
 
-        return {"is_adversarial": early_verdicts(self._state, images, label, measure)}
+        return early_verdicts(self._state, images, label, measure)._asdict()
 
     @property
     def _threshold(self) -> tf.Tensor:
         return tf.constant(self._state.detector.threshold, tf.float32)
 
     def _classified(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Labels i32[N], and probabilities f32[N,K] of a classifier that has any."""
+        """Labels i32[N], -1 for none, and probabilities f32[N,K] of a classifier that has any."""
         if self._labels_only:
             return _unless_empty(
                 images, self._classifier.decide, tf.TensorSpec((None,), tf.int32)
@@ -90,7 +99,7 @@ class Graph:
         logits = _unless_empty(
             images, self._classifier, tf.TensorSpec((None, self._classes), tf.float32)
         )
-        label = tf.argmax(logits, axis=1, output_type=tf.int32)
+        label = output_checks.most_likely(logits)
         return label, {"probabilities": tf.nn.softmax(logits)}
 
 
@@ -102,11 +111,10 @@ def _measured(
         images: tf.Tensor, labels: tf.Tensor, min_cost: tf.Tensor, max_cost: tf.Tensor
     ) -> tf.Tensor:
         if isinstance(feature, AttackCost):
-            costs = feature.graph_costs(classifier, images, labels, min_cost, max_cost)
-            return tf.cast(costs, tf.float64)
+            return feature.graph_costs(classifier, images, labels, min_cost, max_cost)
         return _in_chunks(
             lambda some, theirs: _matrix(feature.graph_measure(classifier, some, theirs)),
-            images, labels, feature.batch_size or CHUNK, width,
+            images, tf.maximum(labels, 0), feature.batch_size or CHUNK, width,
         )
 
     numbers = tf.TensorSpec((None,), tf.int32)
@@ -115,6 +123,12 @@ def _measured(
         columns, input_signature=signature, autograph=False
     )
     return graph
+
+
+def _unless_invalid(name: str, values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """The values of an output, and what is said of invalid images at their rows."""
+    known = tf.reshape(valid, (-1, *[1] * (values.shape.rank - 1)))
+    return tf.where(known, values, tf.cast(INVALID.get(name, 0), values.dtype))
 
 
 def _in_chunks(

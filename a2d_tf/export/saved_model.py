@@ -27,11 +27,12 @@ def export(state: DetectorState, folder: str | Path) -> None:
     """Writes a fitted A2D, with its classifier and features, as one SavedModel.
 
     Its signatures take `images` [N,H,W,C] with N >= 0. `serving_default` gives what `A2D.predict`
-    does: `is_adversarial` bool[N], `score` f32[N], `label` i64[N], `costs` i32[N,A] if there are
-    costs of attacks, `columns` f64[N,D] if there are other features; and `probabilities` f32[N,K].
-    `classify` gives `is_adversarial` alone, sooner. Both take floats within the classifier's
-    bounds; with the suffix `_uint8`, they take bytes. An image with NaN or with pixels out of
-    bounds is adversarial, with the largest score and the label -1.
+    does: `is_adversarial`, `valid` bool[N], `score` f32[N], `label` i64[N], `costs` i32[N,A] if
+    there are costs of attacks, `columns` f64[N,D] if there are other features; and
+    `probabilities` f32[N,K]. `classify` gives `is_adversarial` and `valid` alone, sooner. Both take
+    floats within the classifier's bounds; with the suffix `_uint8`, they take bytes. An image that
+    `A2D.predict` would refuse (NaN, or pixels out of bounds) or call invalid is adversarial, with
+    `valid` False, the largest score, the label -1 and zeros elsewhere.
 
     Args:
       state: the fitted A2D.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf import attacks as attack_room
 from a2d_tf import checks
-from a2d_tf.attacks import Attack, AttackStream
+from a2d_tf.attacks import Attack, AttackResult, AttackStream
 from a2d_tf.attacks.base import needs
 from a2d_tf.attacks.loop import Examples, rows, run_segment
 from a2d_tf.attacks.runner import NO_COST
@@ -81,7 +81,10 @@ class AttackCost(Feature):
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor,
         min_cost: tf.Tensor, max_cost: tf.Tensor,
     ) -> tf.Tensor:
-        """The costs i32[n,1] of n >= 0 images in a graph, bounded as by `Attack.run`."""
+        """The costs f64[n,1] of n >= 0 images in a graph, bounded as by `Attack.run`.
+
+        NaN stands for the cost of an invalid image.
+        """
         each = tf.zeros_like(labels)
         examples = Examples(
             images=images, labels=labels, targets=each - 1, seeds=tf.cast(each, tf.uint32),
@@ -90,10 +93,13 @@ class AttackCost(Feature):
         _, _, finished = run_segment(
             self.attack, classifier, rows(self.attack, examples, 0, 0), tf.constant(0), examples,
             offset=tf.constant(0), batch_size=tf.constant(GRAPH_BATCH_SIZE),
-            is_last=tf.constant(True), steps=np.iinfo(np.int32).max, outcome=("index", "cost"),
+            is_last=tf.constant(True), steps=np.iinfo(np.int32).max,
+            outcome=("index", "cost", "valid"),
         )
-        costs = tf.scatter_nd(finished["index"][:, None], finished["cost"], tf.shape(labels))
-        return costs[:, None]
+        costs = tf.where(
+            finished["valid"], tf.cast(finished["cost"], tf.float64), np.float64(np.nan)
+        )
+        return tf.scatter_nd(finished["index"][:, None], costs, tf.shape(labels))[:, None]
 
     def config(self) -> dict[str, Any]:
         settings = dataclasses.asdict(self.attack)
@@ -135,9 +141,14 @@ class _CostStream:
     def result(self) -> Measured:
         result = self._stream.result()
         return Measured(
-            result.cost[:, None].astype(np.float64), result.queries.astype(np.int64),
+            known_costs(result)[:, None], result.queries.astype(np.int64),
             result.gradients.astype(np.int64),
         )
+
+
+def known_costs(result: AttackResult) -> NDArray[np.float64]:
+    """The costs f64[N] of an attack, NaN for invalid images."""
+    return np.where(result.valid, result.cost, np.nan)
 
 
 class CostTable(NamedTuple):
@@ -148,7 +159,9 @@ class CostTable(NamedTuple):
       success: bool[N,A]; a cost without success is censored, not measured.
       queries: i32[N,A], queries to the classifier, besides one for its label.
       gradients: i32[N,A], the number of these queries that asked for a gradient too.
-      labels: i64[N], what the classifier predicts for the original images.
+      labels: i64[N], what the classifier predicts for the original images; -1 where its outputs
+        are not finite.
+      valid: bool[N,A]; False where there is no cost, see `AttackResult`.
     """
 
     costs: NDArray[np.int32]
@@ -156,6 +169,7 @@ class CostTable(NamedTuple):
     queries: NDArray[np.int32]
     gradients: NDArray[np.int32]
     labels: Labels
+    valid: NDArray[np.bool_]
 
 
 def attack_costs(
@@ -197,6 +211,7 @@ def attack_costs(
         queries=np.stack([result.queries for result in results], axis=1),
         gradients=np.stack([result.gradients for result in results], axis=1),
         labels=np.concatenate(labels),
+        valid=np.stack([result.valid for result in results], axis=1),
     )
 
 

@@ -28,7 +28,7 @@ class Measured(NamedTuple):
     """What a feature measured of N images, and its price.
 
     Attributes:
-      values: f64[N,D].
+      values: f64[N,D]; NaN where an image could not be measured.
       queries: i64[N], the number of queries to the classifier.
       gradients: i64[N], the number of these queries that asked for a gradient too.
     """
@@ -147,7 +147,9 @@ class Feature(abc.ABC):
             (self, self._graph_key, shape), graph,
             lambda: [tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int32)],
         )
-        values: Values = measure(batch.images, batch.labels.astype(np.int32)).numpy()
+        # A label that is not known has no row; the outputs are not finite, and the columns neither.
+        labels = np.maximum(batch.labels, 0).astype(np.int32)
+        values: Values = measure(batch.images, labels).numpy()
         return values
 
     def measure_fit_batches(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.attacks.loop import are_finite
 from a2d_tf.classifiers import Classifier
 from a2d_tf.features.base import Feature
 from a2d_tf.images.spec import Bounds
@@ -64,14 +65,18 @@ class DirectionCosts(Feature):
             fn_output_signature=(_Gain(tf.float32, tf.float32),) * 2,
         )
         lead = tf.reduce_max(logits, axis=1, keepdims=True) - logits
+        raised = tf.transpose(gains[0].linf)
+        # Without any gradient, and where one is not finite, nothing is known of any direction.
+        known = are_finite(logits) & are_finite(raised) & tf.reduce_any(raised > 0, axis=1)
         # The label itself is reached at no cost, and comes first.
-        return tf.concat([
+        costs = tf.concat([
             part for raise_gain, reach_gain in zip(*gains, strict=True)
             for part in (
                 _sorted_steps(lead, tf.transpose(reach_gain))[:, 1:],
                 _sorted_steps(1.0, tf.transpose(raise_gain)),
             )
         ], axis=1)
+        return tf.where(known[:, None], costs, np.float32(np.nan))
 
     def column_names(self, name: str, width: int) -> list[str]:
         classes = (width + 2) // 4

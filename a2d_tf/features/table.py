@@ -19,7 +19,8 @@ class FeatureTable:
 
     Attributes:
       features: what each feature measured, by name.
-      labels: i64[N], what the classifier predicts for the images.
+      labels: i64[N], what the classifier predicts for the images; -1 where its outputs are not
+        finite.
     """
 
     features: Mapping[str, Measured]
@@ -29,6 +30,14 @@ class FeatureTable:
     def values(self) -> Values:
         """All columns f64[N,D], those of each feature side by side."""
         return np.concatenate([measured.values for measured in self.features.values()], axis=1)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Whether each image could be measured, bool[N]: label and all columns are known."""
+        valid = self.labels >= 0
+        for measured in self.features.values():
+            valid = valid & np.isfinite(measured.values).all(axis=1)
+        return valid
 
     @property
     def passes(self) -> dict[str, float]:
@@ -70,8 +79,12 @@ def measure(
     *,
     batch_size: int = 128,
     on_finished: OnFinished | None = None,
+    preflight: bool = True,
 ) -> FeatureTable:
     """Measures every feature of every image. The images are read, checked and labelled once.
+
+    The columns of an image are NaN where a feature cannot be measured of it: where the classifier's
+    outputs or gradients are not finite, or the gradient at the image is exactly zero.
 
     Args:
       classifier: the classifier whose inputs are judged.
@@ -80,6 +93,7 @@ def measure(
         is never held as a whole.
       batch_size: images at once; bounds the memory, changes no value.
       on_finished: called with the number of (image, feature) pairs that just finished.
+      preflight: whether the classifier is checked on the first images, if it was not before.
 
     Raises:
       InvalidInputError: images of the wrong shape, not finite or out of bounds.
@@ -93,7 +107,9 @@ def measure(
         for name, feature in features.items()
     }
     labels = [np.zeros(0, np.int64)]
-    for batch in classifier.batches(images, batch_size, **needs(features.values())):
+    for batch in classifier.batches(
+        images, batch_size, preflight=preflight, **needs(features.values())
+    ):
         labels.append(batch.labels)
         for stream in streams.values():
             stream.update(batch)

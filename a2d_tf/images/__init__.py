@@ -1,13 +1,14 @@
-"""Arrays, `tf.data` datasets, files and folders as one checked stream of batches of images.
+"""Arrays, datasets, files and folders as one checked stream of batches of images.
 
 May import: errors, checks, storage.
 """
 
 from a2d_tf.images.batching import Batch, ImageSource, iter_batches, to_array
+from a2d_tf.images.bounds import TOLERANCE, Bounds
 from a2d_tf.images.image_files import load_adversarial, load_images, stream_images
-from a2d_tf.images.spec import Bounds, Images, InputSpec, Labels, Shape
+from a2d_tf.images.spec import Images, InputSpec, Labels, Shape
 
 __all__ = [
-    "Batch", "Bounds", "ImageSource", "Images", "InputSpec", "Labels", "Shape", "iter_batches",
-    "load_adversarial", "load_images", "stream_images", "to_array",
+    "Batch", "Bounds", "ImageSource", "Images", "InputSpec", "Labels", "Shape", "TOLERANCE",
+    "iter_batches", "load_adversarial", "load_images", "stream_images", "to_array",
 ]

@@ -3,20 +3,20 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.batching import ARRAY_BATCH, ImageStream
+from a2d_tf.images.bounds import BRIGHTEST
 from a2d_tf.images.picture_headers import BMP, GIF, JPEG, PNG, read_header
-from a2d_tf.images.spec import Bounds, Images, InputSpec
+from a2d_tf.images.spec import Bounds, Images, InputSpec, check_dtype
 from a2d_tf.storage import files
 from a2d_tf.storage.limits import check_decoded
 
-BRIGHTEST = 255
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jfif", ".svg")
 BYTES_PER_PIXEL = 16  # four channels in single precision, while a picture is resized
@@ -127,11 +127,7 @@ def _decoded(path: Path, channels: int) -> tf.Tensor:
 
 def scale(images: Images, bounds: Bounds) -> Images:
     """Images in [0, 1], scaled to other bounds."""
-    if bounds == Bounds():
-        return images
-    # Clipped, since rounding can leave the bounds by a hair.
-    wide = bounds.lower + images * np.float32(bounds.range)
-    return np.asarray(np.clip(wide, *bounds), np.float32)
+    return bounds.from_unit(images)
 
 
 def from_bytes(array: ArrayLike) -> Images:
@@ -180,17 +176,11 @@ def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
     count = shape[0] if limit is None else min(shape[0], limit)
     if not count:
         raise InvalidInputError(f"expected at least one image in {path}, got none")
-    if not (dtype == np.uint8 or np.issubdtype(dtype, np.floating)):
-        raise InvalidInputError(
-            f"expected images of floats or uint8 in {path}, got {dtype}; convert them"
-        )
+    check_dtype(dtype)
 
     def read(size: int) -> Iterator[Images]:
         for rows in files.npz_rows(path, "images", size, count):
-            if dtype == np.uint8:
-                yield spec.check(scale(_from_scaled_bytes(rows, path, spec.bounds), spec.bounds))
-            else:
-                yield spec.check(rows)
+            yield spec.check(rows[..., None] if grey else rows)
 
     if 0 in shape[1:]:
         raise InvalidInputError(f"expected images of pixels in {path}, got shape {list(shape)}")
@@ -198,15 +188,6 @@ def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
     image_shape = (*shape[1:], 1) if grey else shape[1:]
     spec.check_shape((count, *image_shape))
     return ImageStream(list(map(str, range(count))), spec, image_shape, read)
-
-
-def _from_scaled_bytes(rows: NDArray[Any], path: Path, bounds: Bounds) -> Images:
-    if 0 < rows.max() <= bounds.upper < BRIGHTEST:
-        raise InvalidInputError(
-            f"expected uint8 pixels from 0 to {BRIGHTEST} in {path}, got at most {rows.max()}, "
-            f"within the bounds' {bounds.upper:g} already; save them as float32"
-        )
-    return from_bytes(rows)
 
 
 def _fixed_shape(spec: InputSpec) -> tuple[int, int, int]:

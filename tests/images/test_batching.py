@@ -87,7 +87,7 @@ def test_unfit_datasets_are_refused(classifier: Classifier, benign: np.ndarray) 
     single = tf.data.Dataset.from_tensor_slices(benign[:40])
     for dataset, message in {
         single.map(lambda image: {"image": image}): "map its elements to images",
-        single.map(lambda image: image[..., 0]): "images .H, W, C. or of batches",
+        single.map(lambda image: image[..., 0]): "images .8, 8, 1. or of batches",
         single.map(lambda image: 255 * image): "scale the images",
         single.map(lambda image: image[:4]): "got .40, 4, 8, 1.",
     }.items():

@@ -123,7 +123,7 @@ def test_unfit_files_are_refused(tmp_path: Path, signed: Classifier) -> None:
     for name, message in {
         "missing.npz": "expected a file at", "keys.npz": "to hold 'images', got keys",
         "none.npz": "at least one image", "shape.npz": r"shape \[N, 6, 4, 3\]",
-        "kind.npz": "floats or uint8", "scaled.npz": "from 0 to 255",
+        "kind.npz": r"pixels in \[-1, 1\]", "scaled.npz": "from 0 to 255",
         "range.npz": r"pixels in \[-1, 1\]",
         "array.npz": "does not load", "cut.npz": "does not load",
         "empty": "image files", "fake": "expected an image in",

@@ -50,7 +50,9 @@ def test_fit_and_detect(run: RunScript, folder: Path) -> None:
     assert "features: done" in judged.stderr
     with open(folder / "out" / "verdicts.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "label", "score", "is_adversarial", "cost_bim", "cost_jsma"]
+    assert list(rows[0]) == [
+        "image", "label", "score", "is_adversarial", "valid", "cost_bim", "cost_jsma",
+    ]
     assert [row["image"] for row in rows] == [str(index) for index in range(10)]
     flagged = sum(int(row["is_adversarial"]) for row in rows)
     assert flagged <= 4 and f"{flagged} of 10 flagged" in judged.stdout
@@ -76,7 +78,7 @@ def test_verdicts_only(run: RunScript, folder: Path) -> None:
         list(csv.DictReader((folder / name).read_text().splitlines()))
         for name in ("full.csv", "quick.csv")
     )
-    assert list(verdicts[0]) == ["image", "is_adversarial"]
+    assert list(verdicts[0]) == ["image", "is_adversarial", "valid"]
     assert [{name: row[name] for name in verdicts[0]} for row in rows] == verdicts
     assert quick.stdout.split(": ")[1] == full.stdout.split(": ")[1]
 
