@@ -90,13 +90,20 @@ def test_a_row_of_table3_by_hand() -> None:
     assert tied.threshold == 7 and tied.accuracy_benign == 1
 
 
-def test_settings_are_those_of_table_6(tmp_path: Path) -> None:
+def test_settings_are_those_of_table_6() -> None:
     assert published("table2_env2").keys() == env2.SETTINGS.keys()
     for dataset in env2.SETTINGS:
         assert published("table2_env2")[dataset].keys() <= env2.recipes(dataset).keys()
     rates = [getattr(env2.lcr(dataset), "rate", None) for dataset in env2.SETTINGS]
     assert rates == [0.05, 0.005, None]
     assert env2.baselines("imagenet") == ["margin"]
+
+
+def test_no_dba_where_its_distance_is_unknown(config: Callable[..., ReproductionConfig]) -> None:
+    for dataset, counted in (("mnist", ["bim", "dba"]), ("imagenet", ["bim"])):
+        (comparison, folder), = env2.comparisons(config(), dataset, ["bim", "dba"])
+        assert comparison.attacks == counted and folder.name == f"{dataset}-env2"
+    assert comparison.preset == "own" and comparison.dataset.endswith("/imagenet")
 
 
 @pytest.mark.parametrize("others, match", [

@@ -233,6 +233,11 @@ BAD = {
         "expected --import_modules to name modules, got 'nothing'",
     ),
     "unknown threat": (("compare", "--threats=zap"), "expected a threat out of fgsm, bim-a"),
+    "no model for one's own images": (
+        ("compare", "--dataset=mine.npz"), "expected a model for mine.npz, got none"
+    ),
+    "no such dataset": (("compare", "--dataset=zap", "--model=model.keras"), "FILE.npz or FOLDER/"),
+    "unknown preset": (("compare", "--preset=zap"), "preset"),
     "unknown baseline": (("compare", "--baselines=zap"), "expected a feature out of bim, "),
 }
 
