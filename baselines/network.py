@@ -136,7 +136,7 @@ def dropout_variance(
     if outputs.ref() not in spread:
         return tf.zeros(tf.shape(outputs)[:1])
     if not _is_squashing(last):
-        outputs = tf.nn.softmax(outputs)
+        outputs = tf.sigmoid(outputs) if outputs.shape[-1] == 1 else tf.nn.softmax(outputs)
     probabilities = tf.reshape(outputs, (passes, -1, outputs.shape[-1]))
     return tf.reduce_mean(tf.math.reduce_variance(probabilities, axis=0), axis=-1)
 

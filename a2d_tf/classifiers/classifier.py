@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.classifiers import keras_logits, output_checks
+from a2d_tf.classifiers import keras_logits, output_checks, squashing
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
 from a2d_tf.images.batching import MIN_BATCH, Batch, ImageSource, iter_batches, to_array
@@ -27,6 +27,7 @@ class Classifier:
       model: a Keras 3 model, a callable that maps f32[N,H,W,C] to [N,K] by TensorFlow operations,
         or the path of a file that `load` takes. A Keras model that ends in softmax or sigmoid is
         attacked at its logits: its layers are shared, and the model is neither copied nor changed.
+        One output per image, [N] or [N,1], is the logit or the probability of class 1 of two.
         A callable may also give labels alone, integers [N]; attacks that need no more
         (`attacks.DBA`) can use it. A function that is not made of TensorFlow operations is given
         to `label_only` instead.
@@ -41,7 +42,8 @@ class Classifier:
     Raises:
       InvalidInputError: the bounds are not a range, the model does not take one image, or it is
         none of these kinds.
-      UnsuitableClassifierError: the model does not have one output [N,K] of two classes or more.
+      UnsuitableClassifierError: the model does not have one output [N,K] or [N], or it is not
+        clear whether its one number per image is a logit or a probability.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Classifier:
         self._black_box: Callable[[Images], object] | None = None
         if isinstance(model, keras.Model):
             input_shape = keras_logits.keras_input_shape(model) or input_shape
-            self._outputs: keras_logits.Outputs = keras_logits.keras_logits(model)
+            self._outputs: squashing.Outputs = keras_logits.keras_logits(model)
         elif callable(model):
             self._outputs = model
             if isinstance(model, SavedModelLogits):
@@ -75,8 +77,13 @@ class Classifier:
                 f"{type(model).__name__}; give one of these"
             )
         self._input_shape = input_shape
-        looks = probabilities if probabilities is False else self._look_like_probabilities()
-        self._probabilities = bool(probabilities if looks is None else looks)
+        self._declared_probabilities = probabilities
+        self._probabilities = bool(probabilities)
+        self._classes: int | None = None
+        self._outputs_seen = False
+        sizes = [size for size in input_shape or () if size is not None]
+        if len(sizes) == 3:  # otherwise the first images tell
+            self._look_at_outputs(tuple(sizes))
 
     @classmethod
     def load(
@@ -200,8 +207,12 @@ class Classifier:
 
     def output_spec(self, shape: Shape) -> tf.TensorSpec:
         """The outputs for images f32[N,*shape]: labels [N], or [N,K] with a column per class."""
+        def outputs(images: tf.Tensor) -> tf.Tensor:
+            found = self._query(images)
+            return found if output_checks.are_labels(found) else self._as_logits(found)
+
         images = tf.TensorSpec((None, *shape), tf.float32)
-        traced = tf.function(self._outputs, input_signature=[images], autograph=False)
+        traced = tf.function(outputs, input_signature=[images], autograph=False)
         return tf.TensorSpec.from_tensor(traced.get_concrete_function().outputs[0])
 
     def trackable(self) -> Any:
@@ -213,6 +224,8 @@ class Classifier:
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Logits f32[N,K] of images f32[N,H,W,C], differentiable.
 
+        A classifier of one output unit has two classes, with the logits 0 and that of the unit.
+
         Raises:
           UnsuitableClassifierError: the classifier gives labels alone.
         """
@@ -222,16 +235,15 @@ class Classifier:
                 "expected logits [N, K], got labels alone; use the attack DBA, which needs no "
                 "more, or give a classifier with one output per class"
             )
-        outputs = tf.cast(outputs, tf.float32)
-        if self._probabilities:
-            return tf.math.log(tf.maximum(outputs, np.finfo(np.float32).tiny))
-        return outputs
+        return self._as_logits(outputs)
 
     def decide(self, images: tf.Tensor) -> tf.Tensor:
         """The most likely class i32[N] of images f32[N,H,W,C], in a graph too."""
         outputs = self._query(images)
         if output_checks.are_labels(outputs):
             return tf.cast(outputs, tf.int32)
+        if squashing.is_one_unit(outputs):
+            outputs = self._as_logits(outputs)
         return tf.argmax(outputs, axis=1, output_type=tf.int32)
 
     def logits(self, images: ImageSource, batch_size: int = 128) -> NDArray[np.float32]:
@@ -377,19 +389,55 @@ class Classifier:
         """
         if self._black_box:
             return self._outputs(images)  # no query is made in vain
+        if not self._outputs_seen and images.shape[1:].is_fully_defined():
+            self._look_at_outputs(tuple(images.shape[1:]))
         count = tf.shape(images)[0]
         spare = tf.where(count > BATCH_MULTIPLE, -count % BATCH_MULTIPLE, 0)
         padded = tf.pad(images, [[0, spare], [0, 0], [0, 0], [0, 0]])
         outputs = self._outputs(tf.ensure_shape(padded, (None, *images.shape[1:])))
         output_checks.check_tensor(outputs)
+        outputs = output_checks.with_plain_labels(outputs)
+        if outputs.shape.rank == 2 and outputs.shape[1] is None:
+            outputs = tf.ensure_shape(outputs, (None, self._classes))
         return outputs[:count]
 
-    def _look_like_probabilities(self) -> bool | None:
-        """Whether the outputs for noise images are probabilities; None if the size is unknown."""
-        sizes = [size for size in self._input_shape or () if size is not None]
-        if len(sizes) < 3:
-            return None  # `preflight` looks again, at the outputs for real images
-        noise = np.random.default_rng(0).uniform(*self._bounds, (4, *sizes))
-        outputs = self._outputs(tf.constant(noise, tf.float32))
-        output_checks.check_tensor(outputs)
-        return not output_checks.are_labels(outputs) and output_checks.sums_to_one(outputs)
+    def _as_logits(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Logits f32[N,K] of the model's outputs, which are no labels."""
+        if squashing.is_one_unit(outputs):
+            return squashing.two_logits(outputs, probabilities=self._probabilities)
+        outputs = tf.cast(outputs, tf.float32)
+        if self._probabilities:
+            return tf.math.log(tf.maximum(outputs, np.finfo(np.float32).tiny))
+        return outputs
+
+    def _look_at_outputs(self, shape: tuple[int, ...]) -> None:
+        """Finds out what the outputs are, from those for noise images of this shape."""
+        self._outputs_seen = True
+        if self._black_box:
+            return
+        noise = np.random.default_rng(0).uniform(*self._bounds, (4, *shape))
+        with tf.init_scope():  # outside the graph that is being traced, if there is one
+            outputs = self._outputs(tf.constant(noise, tf.float32))
+            output_checks.check_tensor(outputs)
+            outputs = output_checks.with_plain_labels(outputs)
+            if output_checks.are_labels(outputs):
+                self._probabilities = False
+                return
+            if squashing.is_one_unit(outputs):
+                looks = self._look_at_one_unit(shape, outputs)
+            else:
+                looks = output_checks.sums_to_one(outputs)
+        self._classes = outputs.shape[1] if outputs.shape.rank == 2 else None
+        self._probabilities = looks and self._declared_probabilities is not False
+
+    def _look_at_one_unit(self, shape: tuple[int, ...], outputs: tf.Tensor) -> bool:
+        """Whether the model's one number per image is a probability, once a sigmoid is left out."""
+        if not isinstance(self._model, keras.Model):
+            self._outputs = squashing.without_squashing(self._outputs, one_unit_only=True)
+        image = tf.TensorSpec((None, *shape), tf.float32)
+        last = squashing.last_operation(self._outputs, image)
+        declared = self._declared_probabilities
+        output_checks.check_one_unit(outputs, last, declared)
+        return declared is not False and (
+            last in squashing.SQUASHING or bool(declared) and last not in squashing.LINEAR
+        )

@@ -1,17 +1,14 @@
 """How a Keras model is read: as a differentiable function images -> logits."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
-import tensorflow as tf
 
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
 from a2d_tf.images.spec import Bounds, Shape
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
+from a2d_tf.classifiers.squashing import Outputs, without_squashing
 
-Outputs = Callable[[tf.Tensor], tf.Tensor]
 # The label is the same before and after either, but after it the gradients can vanish.
 SQUASHING = (keras.activations.softmax, keras.activations.sigmoid)
 
@@ -76,68 +73,13 @@ def keras_logits(model: keras.Model) -> Outputs:
     The layers are the model's own, so that later changes of its weights are seen.
 
     Raises:
-      UnsuitableClassifierError: several outputs, or fewer than two classes.
+      UnsuitableClassifierError: several outputs, or one that is neither [N,K] nor [N].
     """
-    if not getattr(model, "inputs", None):  # subclassed: there is no graph to look into
-        return lambda images: model(images, training=False)
-    shapes = [tuple(output.shape) for output in model.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] in (None, 1):
-        raise UnsuitableClassifierError(
-            f"expected a model with one output [N, K] of K >= 2 classes, got {shapes}; "
-            "give one output per class"
-        )
-    steps = _steps_to_logits(model)
-
-    def logits(images: tf.Tensor) -> tf.Tensor:
-        outputs = images
-        for step in steps:
-            outputs = step(outputs)
-        return outputs
-
-    return logits
-
-
-def _steps_to_logits(model: keras.Model) -> list[Outputs]:
-    """Functions that, called in turn, give the model's output before its squashing."""
-    tensor = model.outputs[0]
-    last, before = _producer(tensor)
-    while type(last).__name__ in ("Softmax", "Sigmoid") or _is_squashing_activation(last):
-        tensor = before
-        last, before = _producer(tensor)
-    if isinstance(last, keras.Model) and getattr(last, "inputs", None):
-        return [_part(model, before), *_steps_to_logits(last)]
-    if getattr(last, "activation", None) in SQUASHING:
-        return [_part(model, before), _unsquashed(last)]
-    return [_part(model, tensor)]
-
-
-def _producer(tensor: keras.KerasTensor) -> tuple[Any, keras.KerasTensor | None]:
-    """The operation that made a symbolic tensor, and the first tensor it made it from."""
-    operation, node_index, _ = tensor._keras_history
-    sources = operation._inbound_nodes[node_index].input_tensors
-    return operation, sources[0] if sources else None
-
-
-def _is_squashing_activation(operation: Any) -> bool:
-    return isinstance(operation, keras.layers.Activation) and operation.activation in SQUASHING
-
-
-def _part(model: keras.Model, tensor: keras.KerasTensor) -> Outputs:
-    """The part of the model up to one of its tensors."""
-    if tensor is model.inputs[0]:
-        return lambda images: images
-    part = keras.Model(model.inputs, tensor)
-    return lambda images: part(images, training=False)
-
-
-def _unsquashed(layer: keras.layers.Layer) -> Outputs:
-    """The layer without its activation, run on the layer's own variables."""
-    linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
-    linear.build_from_config(layer.get_build_config())
-
-    def outputs(features: tf.Tensor) -> tf.Tensor:
-        pairs = zip(linear.variables, layer.variables, strict=True)
-        with keras.StatelessScope(state_mapping=[(own, its.value) for own, its in pairs]):
-            return linear(features)
-
-    return outputs
+    if getattr(model, "inputs", None):  # a subclassed model does not know its outputs
+        shapes = [tuple(output.shape) for output in model.outputs]
+        if len(shapes) != 1 or len(shapes[0]) not in (1, 2) or None in shapes[0][1:]:
+            raise UnsuitableClassifierError(
+                f"expected a model with one output [N, K] of K classes, got {shapes}; give one "
+                "output per class, or one number for two classes"
+            )
+    return without_squashing(lambda images: model(images, training=False))

@@ -15,12 +15,11 @@ from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
 )
 
+from a2d_tf.classifiers.squashing import IDENTITY, SQUASHING
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds
 
 DEFAULT = "serving_default"
-SQUASHING = ("Softmax", "Sigmoid")  # the operations of `keras_logits.SQUASHING`
-IDENTITY_OPS = ("Identity", "Cast")
 BYTES = (tf.uint8, tf.int32, tf.int64)
 BRIGHTEST = 255
 WEIGHT_BYTES = 1024  # constants from this size on are kept as variables, once for every graph
@@ -199,7 +198,7 @@ def _by_name(graph: tf.compat.v1.GraphDef) -> dict[str, tf.compat.v1.NodeDef]:
 def _before_squashing(nodes: Mapping[str, tf.compat.v1.NodeDef], output: str) -> str:
     """The input of a final softmax or sigmoid; the output itself if there is neither."""
     tensor = end = output
-    while (node := nodes[_node(tensor)]).op in IDENTITY_OPS + SQUASHING:
+    while (node := nodes[_node(tensor)]).op in IDENTITY + SQUASHING:
         tensor = node.input[0]
         if node.op != "Cast":
             end = tensor
