@@ -60,7 +60,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "export.intake": ("export.request_checks",),
     "files": ("storage.files", "storage.provenance"),
     "image_files": ("images.image_files", "images.batching"),
-    "loading": ("classifiers.keras_logits",),
+    "loading": ("classifiers.keras_logits", "classifiers.loading"),
     "metrics": ("evaluation.metrics",),
     "models": ("zoo.architectures", "zoo.training"),
     "pipeline": ("a2d", "detection.result"),

@@ -101,14 +101,16 @@ def define_model_flags() -> None:
     """The flags that `load_classifier` reads."""
     flags.DEFINE_string("model", None, "A .keras, .h5 or SavedModel.", required=True)
     flags.DEFINE_string("signature", None, "Of a SavedModel; serving_default, or the only one.")
-    flags.DEFINE_string("output", None, "Of the signature: its logits, probabilities or labels.")
+    flags.DEFINE_string("output", None, "Of several: the logits, probabilities or labels.")
     flags.DEFINE_bool("probabilities", None, "Whether the output is probabilities; else looked at.")
+    define_imports()
     define_bounds()
 
 
 def define_imports() -> None:
-    """The flag that `load_detector` reads."""
-    flags.DEFINE_list("import_modules", [], "Python modules with features of your own.")
+    """The flags for code of one's own."""
+    flags.DEFINE_list("import_modules", [], "Python modules with features or layers of your own.")
+    flags.DEFINE_bool("safe_mode", True, "Refuse Keras files that can run any code (Lambda).")
 
 
 def define_bounds() -> None:
@@ -174,21 +176,26 @@ def numbers(flag: str) -> list[int]:
 
 
 def load_classifier() -> Classifier:
-    """The classifier in the flags."""
+    """The classifier in the flags, after the modules of its layers have been imported."""
+    _import_modules()
     return Classifier.load(
         FLAGS.model, bounds(), signature=FLAGS.signature, output=FLAGS.output,
-        probabilities=FLAGS.probabilities,
+        probabilities=FLAGS.probabilities, safe_mode=FLAGS.safe_mode,
     )
 
 
 def load_detector(folder: str) -> A2D:
     """A saved detector, after the modules of its features have been imported."""
+    _import_modules()
+    return A2D.load(folder, safe_mode=FLAGS.safe_mode)
+
+
+def _import_modules() -> None:
     for module in FLAGS.import_modules:
         try:
             importlib.import_module(module)
         except ImportError as error:
             _fail(f"expected a module to import, got {module!r} ({error}); set PYTHONPATH")
-    return A2D.load(folder)
 
 
 def feature_names() -> list[str]:

@@ -1,5 +1,8 @@
 """The classifier under attack: a Keras model, a SavedModel or a callable, as images -> logits."""
 
+import pickle
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
@@ -11,13 +14,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.classifiers import keras_logits, output_checks, squashing
+from a2d_tf.classifiers import model_kinds, output_checks, saving, squashing
+from a2d_tf.classifiers.loading import load_model
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
-from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
+from a2d_tf.errors import A2DError, InvalidInputError, UnsuitableClassifierError
 from a2d_tf.images.batching import MIN_BATCH, Batch, ImageSource, iter_batches, to_array
 from a2d_tf.images.spec import Bounds, Images, InputSpec, Labels, Shape, check_bounds
+from a2d_tf.storage import files
 
 BATCH_MULTIPLE = 8
+LABELS, LOGITS, GRADIENTS = "labels", "logits", "gradients"  # what the preflight checks
 
 
 class Classifier:
@@ -52,36 +58,32 @@ class Classifier:
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
         input_shape: Shape | None = None,
+        output: str | int | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
     ):
         self._bounds = check_bounds(bounds)
         self._path: Path | None = None
+        self._digest: str | None = None
+        self._custom_objects: Mapping[str, Any] = {}
         if isinstance(model, (str, Path)):
             self._path = Path(model)
-            model = keras_logits.load_model(self._path, self._bounds)
-        self._model = model
+            self._digest = _digest(self._path)
+            model = load_model(self._path, self._bounds, output=output)
+        self._output = output
+        if isinstance(model, SavedModelLogits):
+            self._output = model.output
+        self._model, self._outputs, self._input_shape = model_kinds.read(
+            model, self._bounds, input_shape, output
+        )
         self._graphs: dict[Hashable, Any] = {}
-        self._preflight_due = preflight
+        self._passed: set[str] = set() if preflight else {LABELS, LOGITS, GRADIENTS}
         self._black_box: Callable[[Images], object] | None = None
-        if isinstance(model, keras.Model):
-            input_shape = keras_logits.keras_input_shape(model) or input_shape
-            self._outputs: squashing.Outputs = keras_logits.keras_logits(model)
-        elif callable(model):
-            self._outputs = model
-            if isinstance(model, SavedModelLogits):
-                input_shape = model.image_shape
-        else:
-            raise InvalidInputError(
-                "expected a Keras model, a callable or the path of a model, got "
-                f"{type(model).__name__}; give one of these"
-            )
-        self._input_shape = input_shape
         self._declared_probabilities = probabilities
         self._probabilities = bool(probabilities)
         self._classes: int | None = None
-        self._outputs_seen = False
-        sizes = [size for size in input_shape or () if size is not None]
+        self._seen_shape: tuple[int, ...] | None = None
+        sizes = [size for size in self._input_shape or () if size is not None]
         if len(sizes) == 3:  # otherwise the first images tell
             self._look_at_outputs(tuple(sizes))
 
@@ -91,10 +93,13 @@ class Classifier:
         path: str | Path,
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
+        input_shape: Shape | None = None,
         signature: str | None = None,
-        output: str | None = None,
+        output: str | int | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
+        custom_objects: Mapping[str, Any] | None = None,
+        safe_mode: bool = True,
     ) -> "Classifier":
         """Loads a `.keras` or `.h5` file or the directory of a SavedModel.
 
@@ -106,19 +111,31 @@ class Classifier:
         Args:
           path: the file or directory.
           bounds: the valid range of the pixels.
+          input_shape: (H, W, C), for a model that does not say it itself.
           signature: the signature of a SavedModel; None for `serving_default`, or the only one.
           output: the output of that signature: [N,K] of logits or probabilities, or integer labels
-            [N]; None for the only one.
+            [N]; or the name or the index of an output of a Keras model. None for the only one.
           probabilities, preflight: as for the constructor.
+          custom_objects: layers and functions of your own in a Keras file, by name.
+          safe_mode: whether Keras refuses to load what may run any code, such as Lambda layers.
+            Say False only for a file that you trust.
 
         Raises:
           InvalidInputError: there is nothing, or nothing that Keras or TensorFlow can load, or no
             such signature or output.
         """
         path = Path(path)
-        model = keras_logits.load_model(path, check_bounds(bounds), signature, output)
-        classifier = cls(model, bounds, probabilities=probabilities, preflight=preflight)
-        classifier._path = path
+        digest = _digest(path)
+        model = load_model(
+            path, check_bounds(bounds), signature, output,
+            custom_objects=custom_objects, safe_mode=safe_mode,
+        )
+        classifier = cls(
+            model, bounds, input_shape=input_shape, probabilities=probabilities,
+            preflight=preflight, output=None if isinstance(model, SavedModelLogits) else output,
+        )
+        classifier._path, classifier._digest = path, digest
+        classifier._custom_objects = dict(custom_objects or {})
         if classifier.probabilities:
             warnings.warn(
                 f"{path.name} gives probabilities, not logits: it is attacked at their "
@@ -126,6 +143,31 @@ class Classifier:
                 stacklevel=2,
             )
         return classifier
+
+    def save(self, path: str | Path) -> None:
+        """Writes the classifier where `load` finds it, and reads it back.
+
+        The bounds are not part of the file.
+
+        Args:
+          path: a file that ends in .keras, or a folder for a SavedModel.
+
+        Raises:
+          InvalidInputError: the classifier is a black box, it cannot be read back, or it cannot be
+            written as the kind of file that the path names.
+        """
+        path = Path(path)
+        with tempfile.TemporaryDirectory() as scratch:
+            written = saving.write(
+                self, Path(scratch), may_be_file=path.suffix == ".keras"
+            )
+            if (Path(written.name).suffix == ".keras") != (path.suffix == ".keras"):
+                raise InvalidInputError(
+                    f"expected a classifier that a .keras file can hold, got one that it cannot; "
+                    f"name a folder such as {path.with_suffix('')} for a SavedModel"
+                )
+            with files.replacing(path) as target:
+                shutil.move(Path(scratch) / written.name, target)
 
     @classmethod
     def label_only(
@@ -146,7 +188,7 @@ class Classifier:
             return tf.ensure_shape(labels, images.shape[:1])
 
         classifier = cls(outputs, bounds, input_shape=input_shape, probabilities=False)
-        classifier._black_box = query
+        classifier._model, classifier._black_box = function, query
         return classifier
 
     @property
@@ -180,14 +222,29 @@ class Classifier:
         return self._path
 
     @property
+    def digest(self) -> str | None:
+        """The hash of the SavedModel when it was loaded; None for other models."""
+        return self._digest
+
+    @property
+    def custom_objects(self) -> Mapping[str, Any]:
+        """The layers and functions of one's own that the Keras file was loaded with, by name."""
+        return MappingProxyType(self._custom_objects)
+
+    @property
+    def seen_shape(self) -> tuple[int, ...] | None:
+        """(H, W, C) of images that the classifier was tried with; None if it was not used yet."""
+        return self._seen_shape
+
+    @property
     def signature(self) -> str | None:
         """The signature of a SavedModel; None for other models."""
         return self._model.signature if isinstance(self._model, SavedModelLogits) else None
 
     @property
-    def output(self) -> str | None:
-        """The output of that signature; None for other models."""
-        return self._model.output if isinstance(self._model, SavedModelLogits) else None
+    def output(self) -> str | int | None:
+        """The output that was chosen; None for a model that has one alone."""
+        return self._output
 
     @property
     def graphs(self) -> Mapping[Hashable, Any]:
@@ -204,6 +261,32 @@ class Classifier:
         return (
             f"Classifier({source}, bounds={tuple(self._bounds)}, input_shape={self._input_shape})"
         )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Classifier":
+        """Another classifier on the same model, without graphs."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(vars(self), _graphs={}, _passed=set(self._passed))
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy for `pickle`, with a copy of the model and without graphs."""
+        settings = {
+            "bounds": self._bounds, "input_shape": self._input_shape, "output": self._output,
+            "probabilities": self._probabilities if self._seen_shape else
+            self._declared_probabilities, "path": self._path, "digest": self._digest,
+            "passed": self._passed, "is_black_box": self.is_black_box,
+        }
+        try:
+            return _unpickled, (type(self), pickle.dumps(self._model), settings)
+        except A2DError:
+            raise
+        except Exception as error:  # every model fails in its own way
+            raise InvalidInputError(
+                f"expected a classifier whose model can be pickled, got a "
+                f"{type(self._model).__name__} that cannot; save it with Classifier.save, and "
+                "load it where it is needed"
+            ) from error
 
     def output_spec(self, shape: Shape) -> tf.TensorSpec:
         """The outputs for images f32[N,*shape]: labels [N], or [N,K] with a column per class."""
@@ -308,22 +391,24 @@ class Classifier:
             probabilities, gradients that are exactly zero, or a black box that does not give an
             integer per image.
         """
-        if not (self._preflight_due and len(images)):
+        checks = [LABELS] if not (logits or gradients) else [LOGITS, GRADIENTS][:1 + gradients]
+        if not len(images) or self._passed.issuperset(checks):
             return
         batch = images[:MIN_BATCH]
-        if not (logits or gradients):
+        if checks == [LABELS]:
             if self._black_box:
                 # Called outside TensorFlow, which would bury its error in a longer one.
                 self._black_box(batch)
-                self._preflight_due = False
+            self._passed.add(LABELS)
             return
-        outputs = self(tf.constant(batch))
-        output_checks.check_logits(
-            outputs, len(batch), declared_probabilities=self._probabilities
-        )
+        if LOGITS not in self._passed:
+            output_checks.check_logits(
+                self(tf.constant(batch)), len(batch), declared_probabilities=self._probabilities
+            )
+            self._passed.add(LOGITS)
         if gradients:
             output_checks.check_gradients(self._gradient(batch), self._probabilities)
-            self._preflight_due = False
+            self._passed.add(GRADIENTS)
 
     def graph(
         self,
@@ -389,7 +474,7 @@ class Classifier:
         """
         if self._black_box:
             return self._outputs(images)  # no query is made in vain
-        if not self._outputs_seen and images.shape[1:].is_fully_defined():
+        if self._seen_shape is None and images.shape[1:].is_fully_defined():
             self._look_at_outputs(tuple(images.shape[1:]))
         count = tf.shape(images)[0]
         spare = tf.where(count > BATCH_MULTIPLE, -count % BATCH_MULTIPLE, 0)
@@ -412,9 +497,14 @@ class Classifier:
 
     def _look_at_outputs(self, shape: tuple[int, ...]) -> None:
         """Finds out what the outputs are, from those for noise images of this shape."""
-        self._outputs_seen = True
+        self._seen_shape = shape
         if self._black_box:
             return
+        if isinstance(self._model, keras.Model) and not self._model.built:
+            with tf.init_scope():
+                self._model, self._outputs, self._input_shape = model_kinds.read(
+                    self._model, self._bounds, shape, self._output
+                )
         noise = np.random.default_rng(0).uniform(*self._bounds, (4, *shape))
         with tf.init_scope():  # outside the graph that is being traced, if there is one
             outputs = self._outputs(tf.constant(noise, tf.float32))
@@ -441,3 +531,29 @@ class Classifier:
         return declared is not False and (
             last in squashing.SQUASHING or bool(declared) and last not in squashing.LINEAR
         )
+
+
+def _digest(path: Path) -> str | None:
+    """The hash of a SavedModel's folder; None for a file."""
+    return files.sha256(path) if path.is_dir() else None
+
+
+def _unpickled(kind: type[Classifier], model: bytes, settings: dict[str, Any]) -> Classifier:
+    path, digest, passed = (settings.pop(name) for name in ("path", "digest", "passed"))
+    try:
+        loaded = pickle.loads(model)
+    except Exception as error:
+        raise InvalidInputError(
+            "expected a pickled classifier whose model can be read, got one that cannot "
+            f"({(str(error).strip() or type(error).__name__).splitlines()[0]}); save it with "
+            "Classifier.save instead"
+        ) from error
+    if settings.pop("is_black_box"):
+        return kind.label_only(
+            loaded, settings["bounds"], input_shape=settings["input_shape"]
+        )
+    if isinstance(loaded, (keras.Model, SavedModelLogits)):
+        settings["output"] = None  # it is the only one that was pickled
+    classifier = kind(loaded, **settings)
+    classifier._path, classifier._digest, classifier._passed = path, digest, passed
+    return classifier

@@ -1,52 +1,46 @@
 """How a Keras model is read: as a differentiable function images -> logits."""
 
-from pathlib import Path
-
 import keras
 
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
-from a2d_tf.images.spec import Bounds, Shape
-from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
+from a2d_tf.images.spec import Shape
 from a2d_tf.classifiers.squashing import Outputs, without_squashing
 
 # The label is the same before and after either, but after it the gradients can vanish.
 SQUASHING = (keras.activations.softmax, keras.activations.sigmoid)
 
 
-def load_model(
-    path: Path,
-    bounds: Bounds = Bounds(),
-    signature: str | None = None,
-    output: str | None = None,
-) -> keras.Model | SavedModelLogits:
-    """A Keras model from a file, or a SavedModel's signature from a folder.
+def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
+    """The model, with one of its outputs alone if it has several.
 
     Args:
-      path: the file or folder.
-      bounds, signature, output: for a SavedModel; see `SavedModelLogits`.
+      model: a Keras model.
+      output: the name or the index of the output; None for the only one.
 
     Raises:
-      InvalidInputError: nothing at `path`, or nothing that Keras or TensorFlow can load.
+      InvalidInputError: there is no such output, or there are several and none is wanted.
     """
-    if not path.exists():
-        raise InvalidInputError(f"expected a model at {path}, got nothing there; check the path")
-    if not path.is_dir() and (signature or output):
+    if not getattr(model, "inputs", None) or output is None and len(model.outputs) == 1:
+        if output is not None:
+            raise InvalidInputError(
+                f"expected no output= for a subclassed Keras model, got {output!r}; let its call "
+                "return that output alone"
+            )
+        return model
+    names = list(model.output_names)
+    if isinstance(output, str) and output not in names and output.isdecimal():
+        output = int(output)
+    if isinstance(output, int) and 0 <= output < len(names):
+        index = output
+    elif output in names:
+        index = names.index(str(output))
+    else:
         raise InvalidInputError(
-            f"expected a SavedModel folder to take a signature or output of, got the file {path}; "
-            "leave these out"
+            f"expected a model with one output, got {names}; name one of them as output="
+            if output is None else
+            f"expected an output out of {names} or its index, got {output!r}"
         )
-    try:
-        if path.is_dir():
-            return SavedModelLogits(path, bounds, signature, output)
-        return keras.saving.load_model(path, compile=False)
-    except InvalidInputError:
-        raise
-    except Exception as error:  # Keras and TensorFlow raise many types for a broken file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InvalidInputError(
-            f"expected a .keras or .h5 file or a SavedModel directory, got {path} which "
-            f"does not load ({reason}); save the model again"
-        ) from error
+    return model if len(names) == 1 else keras.Model(model.inputs, model.outputs[index])
 
 
 def keras_input_shape(model: keras.Model) -> Shape | None:

@@ -119,7 +119,8 @@ def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
         remedy = (
             "its probabilities are saturated: give the classifier without its softmax"
             if probabilities
-            else "it is saturated or constant there: check its scaling and its last layers"
+            else "it is saturated, constant or quantized there: check its scaling and its last "
+            "layers, or use the attack DBA, which needs labels alone"
         )
         raise UnsuitableClassifierError(
             f"expected gradients, got exactly zero on {zero} of {len(flat)} images; {remedy}"

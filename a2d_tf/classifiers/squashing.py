@@ -105,7 +105,7 @@ def _before_squashing(outputs: tf.Tensor) -> tf.Tensor:
 def _keeps_the_numbers(operation: tf.Operation) -> bool:
     """Whether an operation that gives one number per image was given the same numbers."""
     if operation.type in SLICING:
-        return operation.inputs[0].shape.rank == 2 and operation.inputs[0].shape[1] == 1
+        return bool(operation.inputs[0].shape[1:] == [1])
     return operation.type in RESHAPING
 
 
