@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.classifiers import model_kinds, output_checks, saving, squashing
+from a2d_tf.classifiers.flat_graph import FlatGraph
 from a2d_tf.classifiers.loading import load_model
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
 from a2d_tf.errors import A2DError, InvalidInputError, UnsuitableClassifierError
@@ -300,6 +301,8 @@ class Classifier:
 
     def trackable(self) -> Any:
         """What TensorFlow must save along with a graph that queries this classifier."""
+        if isinstance(self._outputs, FlatGraph):
+            return self._outputs
         if isinstance(self._model, keras.Model):
             return [variable.value for variable in self._model.variables]
         return self._model

@@ -1,6 +1,7 @@
 """What may be given as a classifier's model, and how each kind is called."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -40,7 +41,8 @@ def read(
     if is_loaded(model) or is_signature(model):
         if isinstance(output, int):
             raise InvalidInputError(f"expected the name of an output, got {output}; give its name")
-        model = SavedModelLogits(model, bounds, output=output)
+        with _variables_there():
+            model = SavedModelLogits(model, bounds, output=output)
     if isinstance(model, keras.Model):
         return _read_keras(model, bounds, input_shape, output)
     if isinstance(model, FlatGraph):
@@ -52,7 +54,8 @@ def read(
         )
 
     def outputs(images: tf.Tensor) -> tf.Tensor:
-        return _one_of(model(images), output)
+        with _variables_there():
+            return _one_of(model(images), output)
 
     spec = _signature(model)
     if spec is not None and (spec.shape[0] is not None or not spec.dtype.is_floating):
@@ -80,6 +83,20 @@ def _read_keras(
             spec = tf.TensorSpec(image.shape, dtype)
             outputs = FlatGraph(lambda images: model(images, training=False), spec, bounds)
     return CallableModel(model, outputs, shape)
+
+
+@contextmanager
+def _variables_there() -> Iterator[None]:
+    """Says what is wrong with a function of a SavedModel that nobody holds any more."""
+    try:
+        yield
+    except AssertionError as error:
+        if "have been deleted" not in str(error):
+            raise
+        raise InvalidInputError(
+            "expected a function whose variables exist, got one of deleted ones; keep the object "
+            "that tf.saved_model.load gave, or give that object itself"
+        ) from error
 
 
 def _signature(model: Any) -> tf.TensorSpec | None:

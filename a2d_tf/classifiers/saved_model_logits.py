@@ -35,7 +35,6 @@ class SavedModelLogits(FlatGraph):
     def __init__(
         self, model: Any, bounds: Bounds, signature: str | None = None, output: str | None = None
     ):
-        # `loaded` holds the variables while they are copied.
         loaded = tf.saved_model.load(str(model)) if isinstance(model, Path) else model
         if is_signature(loaded):
             serve, signature = loaded, signature or DEFAULT
@@ -61,6 +60,7 @@ class SavedModelLogits(FlatGraph):
             lambda images: serve(**{name: images})[output], spec, bounds, flat=flat
         )
         self.signature, self.output = signature, output
+        self._loaded = None if self._graph else loaded  # its variables live as long as it does
 
 
 def is_loaded(model: Any) -> bool:
