@@ -14,17 +14,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.classifiers import model_kinds, output_checks, saving, squashing
-from a2d_tf.classifiers.flat_graph import FlatGraph
+from a2d_tf.classifiers import output_checks, preflight, saving, squashing
 from a2d_tf.classifiers.loading import load_model
+from a2d_tf.classifiers.model_outputs import ModelOutputs
+from a2d_tf.classifiers.preflight import ALL
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
 from a2d_tf.errors import A2DError, InvalidInputError, UnsuitableClassifierError
-from a2d_tf.images.batching import MIN_BATCH, Batch, ImageSource, iter_batches, to_array
+from a2d_tf.images.batching import Batch, ImageSource, iter_batches, to_array
 from a2d_tf.images.spec import Bounds, Images, InputSpec, Labels, Shape, check_bounds
 from a2d_tf.storage import files
-
-BATCH_MULTIPLE = 8
-LABELS, LOGITS, GRADIENTS = "labels", "logits", "gradients"  # what the preflight checks
 
 
 class Classifier:
@@ -71,22 +69,13 @@ class Classifier:
             self._path = Path(model)
             self._digest = _digest(self._path)
             model = load_model(self._path, self._bounds, output=output)
-        self._output = output
-        if isinstance(model, SavedModelLogits):
-            self._output = model.output
-        self._model, self._outputs, self._input_shape = model_kinds.read(
-            model, self._bounds, input_shape, output
+        self._output = model.output if isinstance(model, SavedModelLogits) else output
+        self._outputs = ModelOutputs(
+            model, self._bounds, input_shape=input_shape, output=output,
+            probabilities=probabilities,
         )
         self._graphs: dict[Hashable, Any] = {}
-        self._passed: set[str] = set() if preflight else {LABELS, LOGITS, GRADIENTS}
-        self._black_box: Callable[[Images], object] | None = None
-        self._declared_probabilities = probabilities
-        self._probabilities = bool(probabilities)
-        self._classes: int | None = None
-        self._seen_shape: tuple[int, ...] | None = None
-        sizes = [size for size in self._input_shape or () if size is not None]
-        if len(sizes) == 3:  # otherwise the first images tell
-            self._look_at_outputs(tuple(sizes))
+        self._passed = set() if preflight else set(ALL)
 
     @classmethod
     def load(
@@ -184,18 +173,15 @@ class Classifier:
             output_checks.check_labels(labels, len(images))
             return labels.astype(np.int32)
 
-        def outputs(images: tf.Tensor) -> tf.Tensor:
-            labels = tf.numpy_function(query, [images], tf.int32)
-            return tf.ensure_shape(labels, images.shape[:1])
-
-        classifier = cls(outputs, bounds, input_shape=input_shape, probabilities=False)
-        classifier._model, classifier._black_box = function, query
+        classifier = cls(function, bounds, probabilities=False)
+        classifier._outputs = ModelOutputs.of_black_box(query, classifier.bounds, input_shape)
+        classifier._outputs.model = function
         return classifier
 
     @property
     def model(self) -> Any:
         """The Keras model, the SavedModel's function or the callable."""
-        return self._model
+        return self._outputs.model
 
     @property
     def bounds(self) -> Bounds:
@@ -205,17 +191,17 @@ class Classifier:
     @property
     def input_shape(self) -> Shape | None:
         """(H, W, C), with None where a size is free; None if nothing is known."""
-        return self._input_shape
+        return self._outputs.input_shape
 
     @property
     def input_spec(self) -> InputSpec:
         """What the classifier takes."""
-        return InputSpec(self._input_shape, self._bounds)
+        return InputSpec(self.input_shape, self._bounds)
 
     @property
     def probabilities(self) -> bool:
         """Whether the outputs are probabilities, whose logarithm serves as logits."""
-        return self._probabilities
+        return self._outputs.probabilities
 
     @property
     def path(self) -> Path | None:
@@ -235,12 +221,12 @@ class Classifier:
     @property
     def seen_shape(self) -> tuple[int, ...] | None:
         """(H, W, C) of images that the classifier was tried with; None if it was not used yet."""
-        return self._seen_shape
+        return self._outputs.seen_shape
 
     @property
     def signature(self) -> str | None:
         """The signature of a SavedModel; None for other models."""
-        return self._model.signature if isinstance(self._model, SavedModelLogits) else None
+        return self.model.signature if isinstance(self.model, SavedModelLogits) else None
 
     @property
     def output(self) -> str | int | None:
@@ -255,12 +241,12 @@ class Classifier:
     @property
     def is_black_box(self) -> bool:
         """Whether the classifier is a Python function, which no TensorFlow graph can hold."""
-        return self._black_box is not None
+        return self._outputs.black_box is not None
 
     def __repr__(self) -> str:
-        source = str(self._path) if self._path else type(self._model).__name__
+        source = str(self._path) if self._path else type(self.model).__name__
         return (
-            f"Classifier({source}, bounds={tuple(self._bounds)}, input_shape={self._input_shape})"
+            f"Classifier({source}, bounds={tuple(self._bounds)}, input_shape={self.input_shape})"
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Classifier":
@@ -273,27 +259,18 @@ class Classifier:
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy for `pickle`, with a copy of the model and without graphs."""
         settings = {
-            "bounds": self._bounds, "input_shape": self._input_shape, "output": self._output,
-            "probabilities": self._probabilities if self._seen_shape else
-            self._declared_probabilities, "path": self._path, "digest": self._digest,
-            "passed": self._passed, "is_black_box": self.is_black_box,
+            "bounds": self._bounds, "input_shape": self.input_shape,
+            "output": None if isinstance(self.model, keras.Model) else self._output,
+            "probabilities": self._outputs.declared, "is_black_box": self.is_black_box,
         }
-        try:
-            return _unpickled, (type(self), pickle.dumps(self._model), settings)
-        except A2DError:
-            raise
-        except Exception as error:  # every model fails in its own way
-            raise InvalidInputError(
-                f"expected a classifier whose model can be pickled, got a "
-                f"{type(self._model).__name__} that cannot; save it with Classifier.save, and "
-                "load it where it is needed"
-            ) from error
+        others = {name: vars(self)[name] for name in ("_path", "_digest", "_output", "_passed")}
+        return _unpickled, (type(self), _pickled(self.model), settings, others)
 
     def output_spec(self, shape: Shape) -> tf.TensorSpec:
         """The outputs for images f32[N,*shape]: labels [N], or [N,K] with a column per class."""
         def outputs(images: tf.Tensor) -> tf.Tensor:
-            found = self._query(images)
-            return found if output_checks.are_labels(found) else self._as_logits(found)
+            found = self._outputs(images)
+            return found if output_checks.are_labels(found) else self._outputs.as_logits(found)
 
         images = tf.TensorSpec((None, *shape), tf.float32)
         traced = tf.function(outputs, input_signature=[images], autograph=False)
@@ -301,11 +278,7 @@ class Classifier:
 
     def trackable(self) -> Any:
         """What TensorFlow must save along with a graph that queries this classifier."""
-        if isinstance(self._outputs, FlatGraph):
-            return self._outputs
-        if isinstance(self._model, keras.Model):
-            return [variable.value for variable in self._model.variables]
-        return self._model
+        return self._outputs.trackable()
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Logits f32[N,K] of images f32[N,H,W,C], differentiable.
@@ -315,21 +288,21 @@ class Classifier:
         Raises:
           UnsuitableClassifierError: the classifier gives labels alone.
         """
-        outputs = self._query(images)
+        outputs = self._outputs(images)
         if output_checks.are_labels(outputs):
             raise UnsuitableClassifierError(
                 "expected logits [N, K], got labels alone; use the attack DBA, which needs no "
                 "more, or give a classifier with one output per class"
             )
-        return self._as_logits(outputs)
+        return self._outputs.as_logits(outputs)
 
     def decide(self, images: tf.Tensor) -> tf.Tensor:
         """The most likely class i32[N] of images f32[N,H,W,C], in a graph too."""
-        outputs = self._query(images)
+        outputs = self._outputs(images)
         if output_checks.are_labels(outputs):
             return tf.cast(outputs, tf.int32)
         if squashing.is_one_unit(outputs):
-            outputs = self._as_logits(outputs)
+            outputs = self._outputs.as_logits(outputs)
         return tf.argmax(outputs, axis=1, output_type=tf.int32)
 
     def logits(self, images: ImageSource, batch_size: int = 128) -> NDArray[np.float32]:
@@ -394,24 +367,16 @@ class Classifier:
             probabilities, gradients that are exactly zero, or a black box that does not give an
             integer per image.
         """
-        checks = [LABELS] if not (logits or gradients) else [LOGITS, GRADIENTS][:1 + gradients]
-        if not len(images) or self._passed.issuperset(checks):
-            return
-        batch = images[:MIN_BATCH]
-        if checks == [LABELS]:
-            if self._black_box:
-                # Called outside TensorFlow, which would bury its error in a longer one.
-                self._black_box(batch)
-            self._passed.add(LABELS)
-            return
-        if LOGITS not in self._passed:
-            output_checks.check_logits(
-                self(tf.constant(batch)), len(batch), declared_probabilities=self._probabilities
-            )
-            self._passed.add(LOGITS)
-        if gradients:
-            output_checks.check_gradients(self._gradient(batch), self._probabilities)
-            self._passed.add(GRADIENTS)
+        preflight.check(self, images, self._passed, logits=logits, gradients=gradients)
+
+    def check_labels(self, images: Images) -> None:
+        """Raises UnsuitableClassifierError unless a black box gives an integer for each image.
+
+        It is called outside TensorFlow, which would bury its error in a longer one. Other
+        classifiers are not called.
+        """
+        if self._outputs.black_box:
+            self._outputs.black_box(images)
 
     def graph(
         self,
@@ -453,96 +418,27 @@ class Classifier:
             for start in range(0, len(images), batch_size)
         ]
 
-    def _gradient(self, images: Images) -> tf.Tensor | None:
-        """The gradient [n,H,W,C] of the cross-entropy; None where TensorFlow has none."""
-        def gradient(batch: tf.Tensor) -> tf.Tensor | None:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(batch)
-                outputs = self(batch)
-                labels = tf.argmax(outputs, axis=1)
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
-            return tape.gradient(losses, batch)
-
-        # In a graph: an eager tape would also compute the gradients of the weights.
-        try:
-            return tf.function(gradient, autograph=False)(tf.constant(images))
-        except LookupError:  # an operation that TensorFlow has no gradient of
-            return None
-
-    def _query(self, images: tf.Tensor) -> tf.Tensor:
-        """The model's outputs, queried for numbers of images that are a multiple of eight.
-
-        For each new number, TensorFlow prepares every layer anew, and a loop that runs out of
-        examples meets all numbers.
-        """
-        if self._black_box:
-            return self._outputs(images)  # no query is made in vain
-        if self._seen_shape is None and images.shape[1:].is_fully_defined():
-            self._look_at_outputs(tuple(images.shape[1:]))
-        count = tf.shape(images)[0]
-        spare = tf.where(count > BATCH_MULTIPLE, -count % BATCH_MULTIPLE, 0)
-        padded = tf.pad(images, [[0, spare], [0, 0], [0, 0], [0, 0]])
-        outputs = self._outputs(tf.ensure_shape(padded, (None, *images.shape[1:])))
-        output_checks.check_tensor(outputs)
-        outputs = output_checks.with_plain_labels(outputs)
-        if outputs.shape.rank == 2 and outputs.shape[1] is None:
-            outputs = tf.ensure_shape(outputs, (None, self._classes))
-        return outputs[:count]
-
-    def _as_logits(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Logits f32[N,K] of the model's outputs, which are no labels."""
-        if squashing.is_one_unit(outputs):
-            return squashing.two_logits(outputs, probabilities=self._probabilities)
-        outputs = tf.cast(outputs, tf.float32)
-        if self._probabilities:
-            return tf.math.log(tf.maximum(outputs, np.finfo(np.float32).tiny))
-        return outputs
-
-    def _look_at_outputs(self, shape: tuple[int, ...]) -> None:
-        """Finds out what the outputs are, from those for noise images of this shape."""
-        self._seen_shape = shape
-        if self._black_box:
-            return
-        if isinstance(self._model, keras.Model) and not self._model.built:
-            with tf.init_scope():
-                self._model, self._outputs, self._input_shape = model_kinds.read(
-                    self._model, self._bounds, shape, self._output
-                )
-        noise = np.random.default_rng(0).uniform(*self._bounds, (4, *shape))
-        with tf.init_scope():  # outside the graph that is being traced, if there is one
-            outputs = self._outputs(tf.constant(noise, tf.float32))
-            output_checks.check_tensor(outputs)
-            outputs = output_checks.with_plain_labels(outputs)
-            if output_checks.are_labels(outputs):
-                self._probabilities = False
-                return
-            if squashing.is_one_unit(outputs):
-                looks = self._look_at_one_unit(shape, outputs)
-            else:
-                looks = output_checks.sums_to_one(outputs)
-        self._classes = outputs.shape[1] if outputs.shape.rank == 2 else None
-        self._probabilities = looks and self._declared_probabilities is not False
-
-    def _look_at_one_unit(self, shape: tuple[int, ...], outputs: tf.Tensor) -> bool:
-        """Whether the model's one number per image is a probability, once a sigmoid is left out."""
-        if not isinstance(self._model, keras.Model):
-            self._outputs = squashing.without_squashing(self._outputs, one_unit_only=True)
-        image = tf.TensorSpec((None, *shape), tf.float32)
-        last = squashing.last_operation(self._outputs, image)
-        declared = self._declared_probabilities
-        output_checks.check_one_unit(outputs, last, declared)
-        return declared is not False and (
-            last in squashing.SQUASHING or bool(declared) and last not in squashing.LINEAR
-        )
-
 
 def _digest(path: Path) -> str | None:
     """The hash of a SavedModel's folder; None for a file."""
     return files.sha256(path) if path.is_dir() else None
 
 
-def _unpickled(kind: type[Classifier], model: bytes, settings: dict[str, Any]) -> Classifier:
-    path, digest, passed = (settings.pop(name) for name in ("path", "digest", "passed"))
+def _pickled(model: Any) -> bytes:
+    try:
+        return pickle.dumps(model)
+    except A2DError:
+        raise
+    except Exception as error:  # every model fails in its own way
+        raise InvalidInputError(
+            f"expected a classifier whose model can be pickled, got a {type(model).__name__} that "
+            "cannot; save it with Classifier.save, and load it where it is needed"
+        ) from error
+
+
+def _unpickled(
+    kind: type[Classifier], model: bytes, settings: dict[str, Any], others: dict[str, Any]
+) -> Classifier:
     try:
         loaded = pickle.loads(model)
     except Exception as error:
@@ -552,11 +448,10 @@ def _unpickled(kind: type[Classifier], model: bytes, settings: dict[str, Any]) -
             "Classifier.save instead"
         ) from error
     if settings.pop("is_black_box"):
-        return kind.label_only(
+        classifier = kind.label_only(
             loaded, settings["bounds"], input_shape=settings["input_shape"]
         )
-    if isinstance(loaded, (keras.Model, SavedModelLogits)):
-        settings["output"] = None  # it is the only one that was pickled
-    classifier = kind(loaded, **settings)
-    classifier._path, classifier._digest, classifier._passed = path, digest, passed
+    else:
+        classifier = kind(loaded, **settings)
+    vars(classifier).update(others)
     return classifier
