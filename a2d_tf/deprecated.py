@@ -68,7 +68,9 @@ MOVED: dict[str, tuple[str, ...]] = {
     "plots": ("reports.comparison_figures", "reports.axes"),
     "progress": ("reports.progress",),
     "report": ("reports.comparison_report", "reports.tables"),
-    "saved_models": ("classifiers.saved_model_logits",),
+    "saved_models": (
+        "classifiers.saved_model_logits", "classifiers.flat_graph", "classifiers.squashing",
+    ),
     "saving": ("detection.saving", "storage.detector_folder"),
     "selection": ("evaluation.attack_selection",),
     "streams": ("images.batching",),
@@ -100,6 +102,7 @@ RENAMED: dict[str, str] = {
     "report.Grid": "reports.tables.Table",
     "report.grid": "reports.tables.to_markdown",
     "report.width": "reports.tables.terminal_width",
+    "saved_models.IDENTITY_OPS": "classifiers.squashing.IDENTITY",
     "saved_models.Served": "classifiers.saved_model_logits.SavedModelLogits",
     "selection.Candidate": "evaluation.attack_selection.AttackScore",
     "selection.grid": "evaluation.attack_selection.table",

@@ -48,8 +48,11 @@ from rich.progress import (  # noqa: E402
 )
 from rich.table import Table as TerminalTable  # noqa: E402
 
-import baselines  # noqa: E402, F401, registers its features
-from a2d_tf import A2D, A2DError, Bounds, Classifier, features  # noqa: E402
+try:
+    import baselines  # noqa: F401, registers its features
+    from a2d_tf import A2D, A2DError, Bounds, Classifier, features
+except ValueError as wrong_backend:  # an A2DError, which could not be imported
+    sys.exit(f"{os.path.basename(sys.argv[0])}: {wrong_backend}")
 from a2d_tf.reports.tables import Table, terminal_width  # noqa: E402
 
 

@@ -27,7 +27,8 @@ def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
                 "return that output alone"
             )
         return model
-    names = list(model.output_names)
+    is_sequential = isinstance(model, keras.Sequential)
+    names = [model.layers[-1].name] if is_sequential else list(model.output_names)
     if isinstance(output, str) and output not in names and output.isdecimal():
         output = int(output)
     if isinstance(output, int) and 0 <= output < len(names):

@@ -1,9 +1,13 @@
 """The training of the paper's classifiers."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from a2d_tf.checks import lookup
 from a2d_tf.errors import InvalidInputError
@@ -26,7 +30,8 @@ def train(
     """Trains one of the paper's classifiers.
 
     It uses Adam with cosine decay, since with Keras' present Adadelta the convnet stays at chance.
-    It seeds the random numbers of the whole process (`keras.utils.set_random_seed`).
+    The random numbers of Python, NumPy and TensorFlow go on as before afterwards, except that those
+    of a TensorFlow with a global seed start again from that seed.
 
     Args:
       name: "lenet" or "convnet".
@@ -44,22 +49,41 @@ def train(
             f"expected epochs and training images, got {epochs} epochs and "
             f"{len(dataset.x_train)} images"
         )
-    keras.utils.set_random_seed(seed)
-    model = build(dataset.x_train.shape[1:], dataset.classes)
-    steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    epoch_callback = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
-    )
-    model.fit(
-        dataset.x_train, dataset.y_train,
-        batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
-    )
+    with _seeded(seed):
+        model = build(dataset.x_train.shape[1:], dataset.classes)
+        steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
+        model.compile(
+            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        epoch_callback = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
+        )
+        model.fit(
+            dataset.x_train, dataset.y_train,
+            batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
+        )
     return model
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seeds what Keras draws its seeds from, and undoes that.
+
+    `keras.utils.set_random_seed` does the same for good.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    tensorflow, _ = tf.compat.v1.random.get_seed(None)
+    random.seed(seed)
+    np.random.seed(seed)
+    tf.random.set_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        tf.random.set_seed(tensorflow)
 
 
 def save(model: keras.Model, path: str | Path) -> None:
