@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 from numpy.typing import NDArray
 
 from a2d_tf import attacks, detectors
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.saving import FOLDER
 from a2d_tf.classifiers.saving import write as write_classifier
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.detectors import Detector
@@ -32,6 +34,8 @@ def save(state: DetectorState, folder: str | Path) -> None:
     classifier = state.classifier
     with tempfile.TemporaryDirectory() as scratch:
         written = write_classifier(classifier, Path(scratch))
+        if written.name == FOLDER and isinstance(classifier.model, keras.Model):
+            _check_features(state, Path(scratch) / FOLDER)
         saved = detector_folder.SavedDetector(
             classifier=detector_folder.SavedClassifier(
                 path=Path(folder), bounds=(classifier.bounds.lower, classifier.bounds.upper),
@@ -87,6 +91,16 @@ def load(
         width = 1 if isinstance(feature, AttackCost) else detector.n_features_in_ - singles
         columns[name] = saved.features[name].columns or feature.column_names(name, width)
     return DetectorState(classifier, features, detector, columns, tuple(saved.order))
+
+
+def _check_features(state: DetectorState, folder: Path) -> None:
+    """Raises InvalidInputError if a feature cannot be measured on the SavedModel of the classifier.
+
+    Some features look at the layers of a Keras model, which a SavedModel does not have.
+    """
+    again = Classifier.load(folder, state.classifier.bounds, probabilities=False)
+    for feature in state.features.values():
+        feature.check(again)
 
 
 def _feature(stored: detector_folder.SavedFeature) -> Feature:

@@ -12,6 +12,7 @@ from keras import layers
 
 from a2d_tf import A2D, Classifier, InvalidInputError
 from a2d_tf.attacks import BIM, DBA
+from baselines import KD
 
 SHAPE = (5, 5, 1)
 IMAGES = np.random.default_rng(0).uniform(size=(40, *SHAPE)).astype(np.float32)
@@ -108,6 +109,14 @@ def test_a_classifier_by_itself(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["odd", "plain", "plain.keras"]
     with pytest.raises(InvalidInputError, match="got a Python function"):
         Classifier.label_only(lambda images: np.zeros(len(images), int)).save(tmp_path / "box")
+
+
+def test_a_feature_that_needs_layers_is_not_saved_with_a_saved_model(tmp_path: Path) -> None:
+    a2d = A2D(Classifier(network(Doubled())), KD(bandwidth=1.0, dropout_passes=2), "logistic")
+    a2d.fit(IMAGES[:20], 1 - IMAGES[:20])
+    with pytest.raises(InvalidInputError, match="this baseline reads the outputs of its layers"):
+        a2d.save(tmp_path / "detector")
+    assert not list(tmp_path.iterdir())
 
 
 def test_labels_alone(tmp_path: Path) -> None:
