@@ -113,7 +113,7 @@ def test_a_classifier_by_itself(tmp_path: Path) -> None:
 
 def test_a_feature_that_needs_layers_is_not_saved_with_a_saved_model(tmp_path: Path) -> None:
     a2d = A2D(Classifier(network(Doubled())), KD(bandwidth=1.0, dropout_passes=2), "logistic")
-    a2d.fit(IMAGES[:20], 1 - IMAGES[:20])
+    a2d.fit(IMAGES[:20], 1 - IMAGES[:20], training_data=(IMAGES, np.arange(len(IMAGES)) % 3))
     with pytest.raises(InvalidInputError, match="this baseline reads the outputs of its layers"):
         a2d.save(tmp_path / "detector")
     assert not list(tmp_path.iterdir())
