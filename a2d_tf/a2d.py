@@ -3,6 +3,7 @@
 May import: errors, checks, images, classifiers, attacks, features, detectors, detection, export.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -327,9 +328,12 @@ class A2D:
     def save(self, folder: str | Path) -> None:
         """Writes detector, features and classifier to a folder, which then needs nothing else.
 
+        The classifier is read back. If that fails for a Keras model, it is written as a SavedModel.
+
         Raises:
           NotFittedError: before `fit`.
-          InvalidInputError: the classifier is a bare callable, or `folder` holds other things.
+          InvalidInputError: the classifier is a black box or has changed on the disk since it was
+            loaded, or `folder` holds other things.
         """
         saving.save(self.state, folder)
 
@@ -344,13 +348,25 @@ class A2D:
         export(self.state, folder)
 
     @classmethod
-    def load(cls: type[Self], folder: str | Path, *, batch_size: int = 128) -> Self:
+    def load(
+        cls: type[Self],
+        folder: str | Path,
+        *,
+        batch_size: int = 128,
+        custom_objects: Mapping[str, Any] | None = None,
+        safe_mode: bool = True,
+    ) -> Self:
         """The A2D that `save` wrote, in this version or in an earlier one.
+
+        Args:
+          folder: where it was written.
+          batch_size: as for the constructor.
+          custom_objects, safe_mode: as for `Classifier.load`.
 
         Raises:
           InvalidInputError: the folder does not hold a detector.
         """
-        state = saving.load(folder)
+        state = saving.load(folder, custom_objects=custom_objects, safe_mode=safe_mode)
         a2d = cls(state.classifier, state.features, state.detector, batch_size=batch_size)
         a2d._state = state
         return a2d

@@ -5,6 +5,7 @@ May import: errors.
 
 import dataclasses
 import math
+import os
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -15,6 +16,24 @@ from numpy.typing import ArrayLike, NDArray
 from a2d_tf.errors import InvalidInputError
 
 Option = TypeVar("Option")
+
+
+def check_keras_backend() -> None:
+    """Checks that Keras computes with TensorFlow.
+
+    Raises:
+      InvalidInputError: Keras has another backend.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":  # otherwise Keras may not even be importable
+        import keras
+
+        backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise InvalidInputError(
+            f"expected Keras with the backend tensorflow, got {backend}; set the environment "
+            "variable KERAS_BACKEND=tensorflow before Keras is imported, or mend keras.json"
+        )
 
 
 def lookup(options: Mapping[str, Option], name: str, what: str) -> Option:

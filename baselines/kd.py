@@ -70,7 +70,8 @@ class KD(Feature):
 
     def fit(self, classifier: Classifier, data: FitData) -> "KD":
         self.check(classifier)
-        labels = _checked_labels(data.labels, classifier.model.output_shape[-1])
+        classes = max(2, classifier.model.output_shape[-1])  # one output unit tells two apart
+        labels = _checked_labels(data.labels, classes)
         hidden = classifier.graph(
             ("kd hidden", data.images.shape[1:]),
             lambda images: network.last_hidden(classifier.model, images),

@@ -41,6 +41,13 @@ def require_layers(classifier: Classifier) -> keras.Model:
             f"{type(model).__name__}; this baseline reads the outputs of its layers, "
             "so leave it out or load the model as a .keras file"
         )
+    images = model.inputs[0]
+    if not tf.as_dtype(images.dtype).is_floating or images.shape[0] is not None:
+        raise InvalidInputError(
+            "expected a Keras model that takes floats in batches of any size, got one that takes "
+            f"{images.dtype} {list(images.shape)}; this baseline reads the outputs of its layers, "
+            "so leave it out"
+        )
     return model
 
 
@@ -171,7 +178,7 @@ def dropout_variance(
     if outputs.ref() not in spread:
         return tf.zeros(tf.shape(outputs)[:1])
     if not _is_squashing(last):
-        outputs = tf.nn.softmax(outputs)
+        outputs = tf.sigmoid(outputs) if outputs.shape[-1] == 1 else tf.nn.softmax(outputs)
     probabilities = tf.reshape(outputs, (passes, -1, outputs.shape[-1]))
     return tf.reduce_mean(tf.math.reduce_variance(probabilities, axis=0), axis=-1)
 

@@ -44,16 +44,19 @@ with _native_stderr_silenced():
     tf.get_logger().setLevel("ERROR")
     tf.constant(0)  # starts the devices
 
-import baselines  # noqa: E402, F401, registers its features
-from a2d_tf import (  # noqa: E402
-    A2D,
-    A2DError,
-    Bounds,
-    Classifier,
-    InvalidInputError,
-    UnsuitableClassifierError,
-    features,
-)
+try:
+    import baselines  # noqa: F401, registers its features
+    from a2d_tf import (
+        A2D,
+        A2DError,
+        Bounds,
+        Classifier,
+        InvalidInputError,
+        UnsuitableClassifierError,
+        features,
+    )
+except ValueError as wrong_backend:  # an A2DError, which could not be imported
+    sys.exit(f"{os.path.basename(sys.argv[0])}: {wrong_backend}")
 from a2d_tf.storage import limits, places  # noqa: E402
 from cli_terminal import TerminalProgress, show  # noqa: E402
 
@@ -149,8 +152,9 @@ def define_model_flags() -> None:
     """The flags that `load_classifier` reads."""
     define_path("model", "A .keras, .h5 or SavedModel.", required=True)
     flags.DEFINE_string("signature", None, "Of a SavedModel; serving_default, or the only one.")
-    flags.DEFINE_string("output", None, "Of the signature: its logits, probabilities or labels.")
+    flags.DEFINE_string("output", None, "Of several: the logits, probabilities or labels.")
     flags.DEFINE_bool("probabilities", None, "Whether the output is probabilities; else looked at.")
+    define_imports()
     define_bounds()
     define_limit()
 
@@ -158,7 +162,7 @@ def define_model_flags() -> None:
 def define_detector() -> None:
     """The flags that `load_detector` reads."""
     define_path("detector", "Folder that fit_detector.py wrote.", required=True)
-    flags.DEFINE_list("import_modules", [], "Python modules with features of your own.")
+    define_imports()
     define_limit()
 
 
@@ -168,6 +172,12 @@ def define_limit() -> None:
         "max_decoded_gib", limits.MAX_DECODED_GIB, "Memory that a file may take when it is "
         f"decoded, unless that is less than {limits.USUAL_RATIO} times its size.",
     )
+
+
+def define_imports() -> None:
+    """The flags for code of one's own."""
+    flags.DEFINE_list("import_modules", [], "Python modules with features or layers of your own.")
+    flags.DEFINE_bool("safe_mode", True, "Refuse Keras files that can run any code (Lambda).")
 
 
 def define_bounds() -> None:
@@ -267,16 +277,23 @@ def check_each(flag: str, check: Callable[[str], object]) -> None:
 
 
 def load_classifier() -> Classifier:
-    """The classifier in the flags."""
+    """The classifier in the flags, after the modules of its layers have been imported."""
+    _import_modules()
     with about("model"):
         return Classifier.load(
             FLAGS.model, bounds(), signature=FLAGS.signature, output=FLAGS.output,
-            probabilities=FLAGS.probabilities,
+            probabilities=FLAGS.probabilities, safe_mode=FLAGS.safe_mode,
         )
 
 
 def load_detector() -> A2D:
     """A saved detector, after the modules of its features have been imported."""
+    _import_modules()
+    with about("detector"):
+        return A2D.load(FLAGS.detector, safe_mode=FLAGS.safe_mode)
+
+
+def _import_modules() -> None:
     for module in FLAGS.import_modules:
         try:
             importlib.import_module(module)
@@ -285,8 +302,6 @@ def load_detector() -> A2D:
                 f"expected --import_modules to name modules, got {module!r} ({error}); set "
                 "PYTHONPATH"
             )
-    with about("detector"):
-        return A2D.load(FLAGS.detector)
 
 
 def feature_names() -> list[str]:

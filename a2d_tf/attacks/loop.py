@@ -10,7 +10,7 @@ order changes a cost.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import tensorflow as tf
@@ -124,12 +124,11 @@ def run_segment(
     total = tf.shape(examples.labels)[0]
     # In a graph of its own: within the larger graph of the loop, the passes of some tracings take
     # an eighth longer than those of others.
-    advance = tf.function(
-        functools.partial(attack.advance, classifier), autograph=False,
-        input_signature=[tf.nest.map_structure(
+    advance = _apart(
+        functools.partial(attack.advance, classifier),
+        [tf.nest.map_structure(
             lambda value: tf.TensorSpec(any_count(value), value.dtype), state
         )],
-        experimental_attributes={"_noinline": True},
     )
 
     def refill(state: State, position: tf.Tensor) -> tuple[State, tf.Tensor]:
@@ -214,6 +213,22 @@ def _without_invalid(finished: State) -> State:
         "success": finished["success"] & valid,
         "cost": tf.where(valid, finished["cost"], finished["max_cost"]),
     }
+
+
+def _apart(
+    function: Callable[[State], State], signature: list[State]
+) -> Callable[[State], State]:
+    """The function as a graph that is not made part of the graph that calls it, where TensorFlow
+    can be told so: the attribute is not documented, and changes speed alone."""
+    try:
+        return tf.function(  # type: ignore[no-any-return]
+            function, input_signature=signature, autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
+    except (TypeError, ValueError):
+        return tf.function(  # type: ignore[no-any-return]
+            function, input_signature=signature, autograph=False
+        )
 
 
 def any_count(value: tf.Tensor) -> tf.TensorShape:

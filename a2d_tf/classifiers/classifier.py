@@ -1,5 +1,8 @@
 """The classifier under attack: a Keras model, a SavedModel or a callable, as images -> logits."""
 
+import pickle
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
@@ -11,13 +14,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.classifiers import keras_logits, output_checks
+from a2d_tf.classifiers import output_checks, preflight, saving, squashing
+from a2d_tf.classifiers.loading import load_model
+from a2d_tf.classifiers.model_outputs import ModelOutputs
+from a2d_tf.classifiers.preflight import ALL
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
-from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
-from a2d_tf.images.batching import MIN_BATCH, Batch, ImageSource, iter_batches, to_array
+from a2d_tf.errors import A2DError, InvalidInputError, UnsuitableClassifierError
+from a2d_tf.images.batching import Batch, ImageSource, iter_batches, to_array
 from a2d_tf.images.spec import Bounds, Images, InputSpec, Labels, Shape, check_bounds
-
-BATCH_MULTIPLE = 8
+from a2d_tf.storage import files
 
 
 class Classifier:
@@ -27,6 +32,7 @@ class Classifier:
       model: a Keras 3 model, a callable that maps f32[N,H,W,C] to [N,K] by TensorFlow operations,
         or the path of a file that `load` takes. A Keras model that ends in softmax or sigmoid is
         attacked at its logits: its layers are shared, and the model is neither copied nor changed.
+        One output per image, [N] or [N,1], is the logit or the probability of class 1 of two.
         A callable may also give labels alone, integers [N]; attacks that need no more
         (`attacks.DBA`) can use it. A function that is not made of TensorFlow operations is given
         to `label_only` instead.
@@ -41,7 +47,8 @@ class Classifier:
     Raises:
       InvalidInputError: the bounds are not a range, the model does not take one image, or it is
         none of these kinds.
-      UnsuitableClassifierError: the model does not have one output [N,K] of two classes or more.
+      UnsuitableClassifierError: the model does not have one output [N,K] or [N], or it is not
+        clear whether its one number per image is a logit or a probability.
     """
 
     def __init__(
@@ -50,33 +57,25 @@ class Classifier:
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
         input_shape: Shape | None = None,
+        output: str | int | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
     ):
         self._bounds = check_bounds(bounds)
         self._path: Path | None = None
+        self._digest: str | None = None
+        self._custom_objects: Mapping[str, Any] = {}
         if isinstance(model, (str, Path)):
             self._path = Path(model)
-            model = keras_logits.load_model(self._path, self._bounds)
-        self._model = model
+            self._digest = _digest(self._path)
+            model = load_model(self._path, self._bounds, output=output)
+        self._output = model.output if isinstance(model, SavedModelLogits) else output
+        self._outputs = ModelOutputs(
+            model, self._bounds, input_shape=input_shape, output=output,
+            probabilities=probabilities,
+        )
         self._graphs: dict[Hashable, Any] = {}
-        self._preflight_due = preflight
-        self._black_box: Callable[[Images], object] | None = None
-        if isinstance(model, keras.Model):
-            input_shape = keras_logits.keras_input_shape(model) or input_shape
-            self._outputs: keras_logits.Outputs = keras_logits.keras_logits(model)
-        elif callable(model):
-            self._outputs = model
-            if isinstance(model, SavedModelLogits):
-                input_shape = model.image_shape
-        else:
-            raise InvalidInputError(
-                "expected a Keras model, a callable or the path of a model, got "
-                f"{type(model).__name__}; give one of these"
-            )
-        self._input_shape = input_shape
-        looks = probabilities if probabilities is False else self._look_like_probabilities()
-        self._probabilities = bool(probabilities if looks is None else looks)
+        self._passed = set() if preflight else set(ALL)
 
     @classmethod
     def load(
@@ -84,10 +83,13 @@ class Classifier:
         path: str | Path,
         bounds: Bounds | tuple[float, float] = Bounds(),
         *,
+        input_shape: Shape | None = None,
         signature: str | None = None,
-        output: str | None = None,
+        output: str | int | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
+        custom_objects: Mapping[str, Any] | None = None,
+        safe_mode: bool = True,
     ) -> "Classifier":
         """Loads a `.keras` or `.h5` file or the directory of a SavedModel.
 
@@ -99,19 +101,31 @@ class Classifier:
         Args:
           path: the file or directory.
           bounds: the valid range of the pixels.
+          input_shape: (H, W, C), for a model that does not say it itself.
           signature: the signature of a SavedModel; None for `serving_default`, or the only one.
           output: the output of that signature: [N,K] of logits or probabilities, or integer labels
-            [N]; None for the only one.
+            [N]; or the name or the index of an output of a Keras model. None for the only one.
           probabilities, preflight: as for the constructor.
+          custom_objects: layers and functions of your own in a Keras file, by name.
+          safe_mode: whether Keras refuses to load what may run any code, such as Lambda layers.
+            Say False only for a file that you trust.
 
         Raises:
           InvalidInputError: there is nothing, or nothing that Keras or TensorFlow can load, or no
             such signature or output.
         """
         path = Path(path)
-        model = keras_logits.load_model(path, check_bounds(bounds), signature, output)
-        classifier = cls(model, bounds, probabilities=probabilities, preflight=preflight)
-        classifier._path = path
+        digest = _digest(path)
+        model = load_model(
+            path, check_bounds(bounds), signature, output,
+            custom_objects=custom_objects, safe_mode=safe_mode,
+        )
+        classifier = cls(
+            model, bounds, input_shape=input_shape, probabilities=probabilities,
+            preflight=preflight, output=None if isinstance(model, SavedModelLogits) else output,
+        )
+        classifier._path, classifier._digest = path, digest
+        classifier._custom_objects = dict(custom_objects or {})
         if classifier.probabilities:
             warnings.warn(
                 f"{path.name} gives probabilities, not logits: it is attacked at their "
@@ -119,6 +133,31 @@ class Classifier:
                 stacklevel=2,
             )
         return classifier
+
+    def save(self, path: str | Path) -> None:
+        """Writes the classifier where `load` finds it, and reads it back.
+
+        The bounds are not part of the file.
+
+        Args:
+          path: a file that ends in .keras, or a folder for a SavedModel.
+
+        Raises:
+          InvalidInputError: the classifier is a black box, it cannot be read back, or it cannot be
+            written as the kind of file that the path names.
+        """
+        path = Path(path)
+        with tempfile.TemporaryDirectory() as scratch:
+            written = saving.write(
+                self, Path(scratch), may_be_file=path.suffix == ".keras"
+            )
+            if (Path(written.name).suffix == ".keras") != (path.suffix == ".keras"):
+                raise InvalidInputError(
+                    f"expected a classifier that a .keras file can hold, got one that it cannot; "
+                    f"name a folder such as {path.with_suffix('')} for a SavedModel"
+                )
+            with files.replacing(path) as target:
+                shutil.move(Path(scratch) / written.name, target)
 
     @classmethod
     def label_only(
@@ -134,18 +173,15 @@ class Classifier:
             output_checks.check_labels(labels, len(images))
             return labels.astype(np.int32)
 
-        def outputs(images: tf.Tensor) -> tf.Tensor:
-            labels = tf.numpy_function(query, [images], tf.int32)
-            return tf.ensure_shape(labels, images.shape[:1])
-
-        classifier = cls(outputs, bounds, input_shape=input_shape, probabilities=False)
-        classifier._black_box = query
+        classifier = cls(function, bounds, probabilities=False)
+        classifier._outputs = ModelOutputs.of_black_box(query, classifier.bounds, input_shape)
+        classifier._outputs.model = function
         return classifier
 
     @property
     def model(self) -> Any:
         """The Keras model, the SavedModel's function or the callable."""
-        return self._model
+        return self._outputs.model
 
     @property
     def bounds(self) -> Bounds:
@@ -155,17 +191,17 @@ class Classifier:
     @property
     def input_shape(self) -> Shape | None:
         """(H, W, C), with None where a size is free; None if nothing is known."""
-        return self._input_shape
+        return self._outputs.input_shape
 
     @property
     def input_spec(self) -> InputSpec:
         """What the classifier takes."""
-        return InputSpec(self._input_shape, self._bounds)
+        return InputSpec(self.input_shape, self._bounds)
 
     @property
     def probabilities(self) -> bool:
         """Whether the outputs are probabilities, whose logarithm serves as logits."""
-        return self._probabilities
+        return self._outputs.probabilities
 
     @property
     def path(self) -> Path | None:
@@ -173,14 +209,29 @@ class Classifier:
         return self._path
 
     @property
-    def signature(self) -> str | None:
-        """The signature of a SavedModel; None for other models."""
-        return self._model.signature if isinstance(self._model, SavedModelLogits) else None
+    def digest(self) -> str | None:
+        """The hash of the SavedModel when it was loaded; None for other models."""
+        return self._digest
 
     @property
-    def output(self) -> str | None:
-        """The output of that signature; None for other models."""
-        return self._model.output if isinstance(self._model, SavedModelLogits) else None
+    def custom_objects(self) -> Mapping[str, Any]:
+        """The layers and functions of one's own that the Keras file was loaded with, by name."""
+        return MappingProxyType(self._custom_objects)
+
+    @property
+    def seen_shape(self) -> tuple[int, ...] | None:
+        """(H, W, C) of images that the classifier was tried with; None if it was not used yet."""
+        return self._outputs.seen_shape
+
+    @property
+    def signature(self) -> str | None:
+        """The signature of a SavedModel; None for other models."""
+        return self.model.signature if isinstance(self.model, SavedModelLogits) else None
+
+    @property
+    def output(self) -> str | int | None:
+        """The output that was chosen; None for a model that has one alone."""
+        return self._output
 
     @property
     def graphs(self) -> Mapping[Hashable, Any]:
@@ -190,51 +241,71 @@ class Classifier:
     @property
     def is_black_box(self) -> bool:
         """Whether the classifier is a Python function, which no TensorFlow graph can hold."""
-        return self._black_box is not None
+        return self._outputs.black_box is not None
 
     def __repr__(self) -> str:
-        source = str(self._path) if self._path else type(self._model).__name__
+        source = str(self._path) if self._path else type(self.model).__name__
         return (
-            f"Classifier({source}, bounds={tuple(self._bounds)}, input_shape={self._input_shape})"
+            f"Classifier({source}, bounds={tuple(self._bounds)}, input_shape={self.input_shape})"
         )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Classifier":
+        """Another classifier on the same model, without graphs."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(vars(self), _graphs={}, _passed=set(self._passed))
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy for `pickle`, with a copy of the model and without graphs."""
+        settings = {
+            "bounds": self._bounds, "input_shape": self.input_shape,
+            "output": None if isinstance(self.model, keras.Model) else self._output,
+            "probabilities": self._outputs.declared, "is_black_box": self.is_black_box,
+        }
+        others = {name: vars(self)[name] for name in ("_path", "_digest", "_output", "_passed")}
+        return _unpickled, (type(self), _pickled(self.model), settings, others)
 
     def output_spec(self, shape: Shape) -> tf.TensorSpec:
         """The outputs for images f32[N,*shape]: labels [N], or [N,K] with a column per class."""
+        def outputs(images: tf.Tensor) -> tf.Tensor:
+            found = self._outputs(images)
+            return found if output_checks.are_labels(found) else self._outputs.as_logits(found)
+
         images = tf.TensorSpec((None, *shape), tf.float32)
-        traced = tf.function(self._outputs, input_signature=[images], autograph=False)
+        traced = tf.function(outputs, input_signature=[images], autograph=False)
         return tf.TensorSpec.from_tensor(traced.get_concrete_function().outputs[0])
 
     def trackable(self) -> Any:
         """What TensorFlow must save along with a graph that queries this classifier."""
-        if isinstance(self._model, keras.Model):
-            return [variable.value for variable in self._model.variables]
-        return self._model
+        return self._outputs.trackable()
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Logits f32[N,K] of images f32[N,H,W,C], differentiable.
 
+        A classifier of one output unit has two classes, with the logits 0 and that of the unit.
+
         Raises:
           UnsuitableClassifierError: the classifier gives labels alone.
         """
-        outputs = self._query(images)
+        outputs = self._outputs(images)
         if output_checks.are_labels(outputs):
             raise UnsuitableClassifierError(
                 "expected logits [N, K], got labels alone; use the attack DBA, which needs no "
                 "more, or give a classifier with one output per class"
             )
-        outputs = tf.cast(outputs, tf.float32)
-        if self._probabilities:
-            return tf.math.log(tf.maximum(outputs, np.finfo(np.float32).tiny))
-        return outputs
+        return self._outputs.as_logits(outputs)
 
     def decide(self, images: tf.Tensor) -> tf.Tensor:
         """The most likely class i32[N] of images f32[N,H,W,C], in a graph too.
 
         It is -1 where an output is not finite.
         """
-        outputs = self._query(images)
+        outputs = self._outputs(images)
         if output_checks.are_labels(outputs):
             return tf.cast(outputs, tf.int32)
+        if squashing.is_one_unit(outputs):
+            outputs = self._outputs.as_logits(outputs)
         return output_checks.most_likely(outputs)
 
     def logits(self, images: ImageSource, batch_size: int = 128) -> NDArray[np.float32]:
@@ -304,22 +375,16 @@ class Classifier:
             integer per image. Outputs and gradients that are not finite are those of the image
             alone, unless no image has any other.
         """
-        if not (self._preflight_due and len(images)):
-            return
-        batch = images[:MIN_BATCH]
-        if not (logits or gradients):
-            if self._black_box:
-                # Called outside TensorFlow, which would bury its error in a longer one.
-                self._black_box(batch)
-                self._preflight_due = False
-            return
-        outputs = self(tf.constant(batch))
-        output_checks.check_logits(
-            outputs, len(batch), declared_probabilities=self._probabilities
-        )
-        if gradients:
-            output_checks.check_gradients(self._gradient(batch), self._probabilities)
-            self._preflight_due = False
+        preflight.check(self, images, self._passed, logits=logits, gradients=gradients)
+
+    def check_labels(self, images: Images) -> None:
+        """Raises UnsuitableClassifierError unless a black box gives an integer for each image.
+
+        It is called outside TensorFlow, which would bury its error in a longer one. Other
+        classifiers are not called.
+        """
+        if self._outputs.black_box:
+            self._outputs.black_box(images)
 
     def graph(
         self,
@@ -361,43 +426,40 @@ class Classifier:
             for start in range(0, len(images), batch_size)
         ]
 
-    def _gradient(self, images: Images) -> tf.Tensor | None:
-        """The gradient [n,H,W,C] of the cross-entropy; None where TensorFlow has none."""
-        def gradient(batch: tf.Tensor) -> tf.Tensor | None:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(batch)
-                outputs = self(batch)
-                labels = tf.argmax(outputs, axis=1)
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
-            return tape.gradient(losses, batch)
 
-        # In a graph: an eager tape would also compute the gradients of the weights.
-        try:
-            return tf.function(gradient, autograph=False)(tf.constant(images))
-        except LookupError:  # an operation that TensorFlow has no gradient of
-            return None
+def _digest(path: Path) -> str | None:
+    """The hash of a SavedModel's folder; None for a file."""
+    return files.sha256(path) if path.is_dir() else None
 
-    def _query(self, images: tf.Tensor) -> tf.Tensor:
-        """The model's outputs, queried for numbers of images that are a multiple of eight.
 
-        For each new number, TensorFlow prepares every layer anew, and a loop that runs out of
-        examples meets all numbers.
-        """
-        if self._black_box:
-            return self._outputs(images)  # no query is made in vain
-        count = tf.shape(images)[0]
-        spare = tf.where(count > BATCH_MULTIPLE, -count % BATCH_MULTIPLE, 0)
-        padded = tf.pad(images, [[0, spare], [0, 0], [0, 0], [0, 0]])
-        outputs = self._outputs(tf.ensure_shape(padded, (None, *images.shape[1:])))
-        output_checks.check_tensor(outputs)
-        return outputs[:count]
+def _pickled(model: Any) -> bytes:
+    try:
+        return pickle.dumps(model)
+    except A2DError:
+        raise
+    except Exception as error:  # every model fails in its own way
+        raise InvalidInputError(
+            f"expected a classifier whose model can be pickled, got a {type(model).__name__} that "
+            "cannot; save it with Classifier.save, and load it where it is needed"
+        ) from error
 
-    def _look_like_probabilities(self) -> bool | None:
-        """Whether the outputs for noise images are probabilities; None if the size is unknown."""
-        sizes = [size for size in self._input_shape or () if size is not None]
-        if len(sizes) < 3:
-            return None  # `preflight` looks again, at the outputs for real images
-        noise = np.random.default_rng(0).uniform(*self._bounds, (4, *sizes))
-        outputs = self._outputs(tf.constant(noise, tf.float32))
-        output_checks.check_tensor(outputs)
-        return not output_checks.are_labels(outputs) and output_checks.sums_to_one(outputs)
+
+def _unpickled(
+    kind: type[Classifier], model: bytes, settings: dict[str, Any], others: dict[str, Any]
+) -> Classifier:
+    try:
+        loaded = pickle.loads(model)
+    except Exception as error:
+        raise InvalidInputError(
+            "expected a pickled classifier whose model can be read, got one that cannot "
+            f"({(str(error).strip() or type(error).__name__).splitlines()[0]}); save it with "
+            "Classifier.save instead"
+        ) from error
+    if settings.pop("is_black_box"):
+        classifier = kind.label_only(
+            loaded, settings["bounds"], input_shape=settings["input_shape"]
+        )
+    else:
+        classifier = kind(loaded, **settings)
+    vars(classifier).update(others)
+    return classifier

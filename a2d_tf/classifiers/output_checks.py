@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from a2d_tf.classifiers.squashing import LINEAR, SOFTMAX, SQUASHING
 from a2d_tf.errors import UnsuitableClassifierError
 
 # A stray image of constant logits is no reason to refuse a classifier; a tenth of them is, or all.
@@ -45,10 +46,49 @@ def are_labels(outputs: tf.Tensor | tf.TensorSpec) -> bool:
     return bool(outputs.shape.rank == 1 and outputs.dtype.is_integer)
 
 
+def with_plain_labels(outputs: tf.Tensor) -> tf.Tensor:
+    """The outputs, where labels [N,1] and Booleans become integers [N]."""
+    if outputs.dtype.is_bool:
+        outputs = tf.cast(outputs, tf.int32)
+    if outputs.dtype.is_integer and outputs.shape.rank == 2 and outputs.shape[1] == 1:
+        outputs = outputs[:, 0]
+    return outputs
+
+
 def sums_to_one(outputs: Any) -> bool:
     """Whether the rows of outputs [N,K] are all probability distributions."""
     rows = np.asarray(outputs, np.float64)
     return bool(rows.size and rows.min() >= 0 and np.allclose(rows.sum(axis=-1), 1, atol=1e-3))
+
+
+def check_one_unit(outputs: tf.Tensor, last: str, declared: bool | None) -> None:
+    """Raises UnsuitableClassifierError unless it is clear what one number per image means.
+
+    Args:
+      outputs: floats [N] or [N,1], for noise images.
+      last: the type of the operation that gave them.
+      declared: whether they are said to be probabilities; None if nothing is said.
+    """
+    values = np.asarray(outputs, np.float64)
+    within = bool((values >= 0).all() and (values <= 1).all())
+    if last == SOFTMAX and (values == 1).all():
+        raise UnsuitableClassifierError(
+            "expected a logit or a sigmoid from one output unit, got a softmax, which is always "
+            "1; give one output per class, or end in a sigmoid"
+        )
+    if last in SQUASHING and declared is False or (
+        within and declared is None and last not in SQUASHING + LINEAR
+    ):
+        raise UnsuitableClassifierError(
+            f"expected a logit from one output unit, got numbers within 0 and 1 ({last}); say "
+            "probabilities=True if they are probabilities"
+            + ("" if last in SQUASHING else ", or probabilities=False")
+        )
+    if declared and not within and last not in LINEAR:
+        raise UnsuitableClassifierError(
+            f"expected probabilities within 0 and 1, got {values.min():g} to {values.max():g}; "
+            "leave probabilities=True out"
+        )
 
 
 def check_logits(logits: tf.Tensor, count: int, *, declared_probabilities: bool) -> None:
@@ -90,7 +130,8 @@ def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
         remedy = (
             "its probabilities are saturated: give the classifier without its softmax"
             if probabilities
-            else "it is saturated or constant there: check its scaling and its last layers"
+            else "it is saturated, constant or quantized there: check its scaling and its last "
+            "layers, or use the attack DBA, which needs labels alone"
         )
         raise UnsuitableClassifierError(
             f"expected gradients, got exactly zero on {zero} of {len(flat)} images; {remedy}"

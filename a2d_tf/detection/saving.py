@@ -1,73 +1,111 @@
 """How a fitted A2D becomes a folder, and a folder an A2D; see `storage.detector_folder`."""
 
-import functools
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from a2d_tf import attacks, detectors
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.saving import FOLDER
+from a2d_tf.classifiers.saving import write as write_classifier
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.detectors import Detector
 from a2d_tf.detectors.stored import from_stored
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import REGISTRY, AttackCost, Feature
-from a2d_tf.storage import detector_folder, files
+from a2d_tf.storage import detector_folder
 
 
 def save(state: DetectorState, folder: str | Path) -> None:
     """Writes a fitted A2D to a folder; see `storage.detector_folder`.
 
     Raises:
-      InvalidInputError: the classifier is a bare callable, an attack or a feature is of a class
-        that is not registered, or `folder` holds other things.
+      InvalidInputError: the classifier is a black box or cannot be read back, an attack or a
+        feature is of a class that is not registered, or `folder` holds other things.
     """
     state.detector.require_fit()
     for name, feature in state.features.items():
         _check_registered(name, feature)
+    detector_folder.check_free(folder)  # before the classifier is written and read back
     classifier = state.classifier
-    saved = detector_folder.SavedDetector(
-        classifier=detector_folder.SavedClassifier(
-            path=Path(folder), bounds=(classifier.bounds.lower, classifier.bounds.upper),
-            probabilities=classifier.probabilities, signature=classifier.signature,
-            output=classifier.output,
-        ),
-        features={
-            name: detector_folder.SavedFeature(
-                feature=feature.name, module=type(feature).__module__,
-                config=feature.config(), columns=state.columns[name], learned=feature.learned,
-            )
-            for name, feature in state.features.items()
-        },
-        order=state.order,
-        detector=state.detector.to_arrays(),
-    )
-    detector_folder.write(folder, saved, functools.partial(_write_classifier, classifier))
+    with tempfile.TemporaryDirectory() as scratch:
+        written = write_classifier(classifier, Path(scratch))
+        if written.name == FOLDER and isinstance(classifier.model, keras.Model):
+            _check_features(state, Path(scratch) / FOLDER)
+        saved = detector_folder.SavedDetector(
+            classifier=detector_folder.SavedClassifier(
+                path=Path(folder), bounds=(classifier.bounds.lower, classifier.bounds.upper),
+                probabilities=written.probabilities, signature=written.signature,
+                output=written.output,
+            ),
+            features={
+                name: detector_folder.SavedFeature(
+                    feature=feature.name, module=type(feature).__module__,
+                    config=feature.config(), columns=state.columns[name], learned=feature.learned,
+                )
+                for name, feature in state.features.items()
+            },
+            order=state.order,
+            detector=state.detector.to_arrays(),
+        )
+
+        def move(place: Path) -> str:
+            shutil.move(Path(scratch) / written.name, place / written.name)
+            return written.name
+
+        detector_folder.write(folder, saved, move)
 
 
-def load(folder: str | Path) -> DetectorState:
+def load(
+    folder: str | Path,
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+) -> DetectorState:
     """What `save` wrote, in this version or in an earlier one.
+
+    Args:
+      folder: where it was written.
+      custom_objects, safe_mode: as for `Classifier.load`.
 
     Raises:
       InvalidInputError: the folder does not hold a detector, or one with a feature of a class that
         is not registered.
     """
-    return detector_folder.read(folder, lambda saved: _state(saved, Path(folder)))
+    return detector_folder.read(
+        folder, lambda saved: _state(saved, Path(folder), custom_objects, safe_mode)
+    )
 
 
-def _state(saved: detector_folder.SavedDetector, folder: Path) -> DetectorState:
+def _state(
+    saved: detector_folder.SavedDetector, folder: Path, custom_objects: Mapping[str, Any] | None,
+    safe_mode: bool,
+) -> DetectorState:
     detector = from_stored(saved.detector, detectors.REGISTRY, str(folder))
     features = {name: _feature(name, stored, folder) for name, stored in saved.features.items()}
     columns = _columns(saved, features, detector, folder)
     fields = saved.classifier
     classifier = Classifier.load(
         fields.path, fields.bounds, probabilities=fields.probabilities,
-        signature=fields.signature, output=fields.output,
+        signature=fields.signature, output=fields.output, custom_objects=custom_objects,
+        safe_mode=safe_mode,
     )
     return DetectorState(classifier, features, detector, columns, tuple(saved.order))
+
+
+def _check_features(state: DetectorState, folder: Path) -> None:
+    """Raises InvalidInputError if a feature cannot be measured on the SavedModel of the classifier.
+
+    Some features look at the layers of a Keras model, which a SavedModel does not have.
+    """
+    again = Classifier.load(folder, state.classifier.bounds, probabilities=False)
+    for feature in state.features.values():
+        feature.check(again)
 
 
 def _feature(name: str, stored: detector_folder.SavedFeature, folder: Path) -> Feature:
@@ -128,18 +166,3 @@ def _check_registered(name: str, feature: Feature) -> None:
         raise InvalidInputError(
             f"expected features out of {', '.join(REGISTRY)} to save, got {name} of another class"
         )
-
-
-def _write_classifier(classifier: Classifier, folder: Path) -> str:
-    """Writes the classifier into the folder; returns its name there."""
-    if classifier.path is not None and classifier.path.is_dir():
-        shutil.copytree(classifier.path, folder / "classifier")
-        return "classifier"
-    if isinstance(classifier.model, keras.Model):
-        classifier.model.save(folder / "classifier.keras")
-        files.make_reproducible(folder / "classifier.keras")
-        return "classifier.keras"
-    raise InvalidInputError(
-        "expected a Keras model or a SavedModel to save, got a bare callable; "
-        "save it as a SavedModel and load it with Classifier.load"
-    )

@@ -1,10 +1,13 @@
 """The training of classifiers by name."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.checks import lookup
@@ -31,8 +34,9 @@ def train(
     """Trains a classifier that is known by name.
 
     It uses Adam, whose learning rate falls to 0 along a cosine, since with Keras' present Adadelta
-    the convnet stays at chance. It seeds the random numbers of the whole process
-    (`keras.utils.set_random_seed`).
+    the convnet stays at chance.
+    The random numbers of Python, NumPy and TensorFlow go on as before afterwards, except that those
+    of a TensorFlow with a global seed start again from that seed.
 
     Args:
       name: one of `MODELS`.
@@ -52,27 +56,27 @@ def train(
             f"expected epochs and training images, got {epochs} epochs and "
             f"{len(dataset.x_train)} images"
         )
-    keras.utils.set_random_seed(seed)
-    model = build(dataset.x_train.shape[1:], dataset.classes)
-    steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    epoch_callback = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
-    )
-    if augment:
-        batches: Any = _augmented(dataset.x_train, dataset.y_train, seed)
-        model.fit(
-            batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[epoch_callback],
+    with _seeded(seed):
+        model = build(dataset.x_train.shape[1:], dataset.classes)
+        steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
+        model.compile(
+            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
         )
-    else:
-        model.fit(
-            dataset.x_train, dataset.y_train,
-            batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
+        epoch_callback = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
         )
+        if augment:
+            batches: Any = _augmented(dataset.x_train, dataset.y_train, seed)
+            model.fit(
+                batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[epoch_callback],
+            )
+        else:
+            model.fit(
+                dataset.x_train, dataset.y_train,
+                batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
+            )
     return model
 
 
@@ -92,6 +96,25 @@ def _augmented(images: Images, labels: Labels, seed: int) -> tf.data.Dataset:
 
     rows = tf.data.Dataset.from_tensor_slices((images, labels))
     return rows.shuffle(len(labels), seed=seed).batch(BATCH_SIZE).map(change)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seeds what Keras draws its seeds from, and undoes that.
+
+    `keras.utils.set_random_seed` does the same for good.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    tensorflow, _ = tf.compat.v1.random.get_seed(None)
+    random.seed(seed)
+    np.random.seed(seed)
+    tf.random.set_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        tf.random.set_seed(tensorflow)
 
 
 def save(model: keras.Model, path: str | Path) -> None:

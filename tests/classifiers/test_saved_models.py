@@ -244,7 +244,8 @@ def test_what_is_wrong_is_said_in_a_line(model: keras.Model, tmp_path: Path) -> 
         ("nothing", {}, "one signature, got none; export it with one"),
         ("texts", {}, "pixels, floats or integers, got string"),
         ("pair", {}, "one input, got"),
-        ("model.keras", {"output": "chances"}, "a SavedModel folder to take"),
+        ("model.keras", {"signature": "judge"}, "a SavedModel folder to take"),
+        ("model.keras", {"output": "chances"}, "or its index, got 'chances'"),
     ):
         with pytest.raises(InvalidInputError, match=message) as error:
             Classifier.load(tmp_path / name, **asked)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError, detectors
-from a2d_tf.attacks import BIM, JSMA
+from a2d_tf.attacks import BIM, DBA, JSMA
 from a2d_tf.evaluation.metrics import auroc
 
 ATTACKS = {
@@ -137,11 +137,11 @@ def test_bounds_of_numpy_numbers_are_saved(
     assert A2D.load(tmp_path / "detector").classifier.bounds == bounded.bounds
 
 
-def test_a_bare_callable_cannot_be_saved(benign: np.ndarray, model: object, tmp_path: Path) -> None:
-    logits = Classifier(model)
-    a2d = A2D(Classifier(logits, input_shape=(8, 8, 1)), ATTACKS, detectors.ZScore())
-    with pytest.raises(InvalidInputError, match="bare callable"):
-        a2d.fit(benign[:20]).save(tmp_path / "detector")
+def test_a_black_box_cannot_be_saved(benign: np.ndarray, tmp_path: Path) -> None:
+    box = Classifier.label_only(lambda images: (images.mean(axis=(1, 2, 3)) > 0.3).astype(int))
+    a2d = A2D(box, DBA(mse_threshold=0.1, max_iterations=2), detectors.ZScore())
+    with pytest.raises(InvalidInputError, match="got a Python function"):
+        a2d.fit(benign[:10]).save(tmp_path / "detector")
     assert not list(tmp_path.iterdir())
 
 

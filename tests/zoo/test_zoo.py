@@ -1,11 +1,13 @@
 """The paper's classifiers, and their training."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from a2d_tf import InvalidInputError
 from a2d_tf.zoo import MODELS, Dataset, architectures, training
@@ -64,6 +66,27 @@ def test_training_is_determined_by_the_seed(tmp_path: Path) -> None:
     assert np.abs(first.get_weights()[0] - other.get_weights()[0]).max() > 0
     training.save(first, tmp_path / "new" / "model.keras")
     assert (tmp_path / "new" / "model.keras").is_file()
+
+
+def test_training_leaves_the_random_numbers_of_the_process_alone() -> None:
+    def draws() -> list[float]:
+        return [random.random(), np.random.uniform(), *np.ravel(tf.random.uniform((3,)))]
+
+    def after(seed: int | None, train: bool) -> list[float]:
+        keras.utils.set_random_seed(9)
+        tf.random.set_seed(seed)
+        if train:
+            training.train("lenet", tiny((12, 12, 1)), 1, seed=3)
+        return draws()
+
+    assert after(9, train=True) == after(9, train=False)
+    assert after(None, train=True)[2:] != after(None, train=True)[2:]  # no seed, as before
+    keras.utils.set_random_seed(1)
+    first = training.train("lenet", tiny((12, 12, 1)), 1, seed=3)
+    keras.utils.set_random_seed(2)
+    again = training.train("lenet", tiny((12, 12, 1)), 1, seed=3)
+    for ours, same in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, same)
 
 
 def test_the_convnet_trains() -> None:
