@@ -30,13 +30,18 @@ class Classifier:
         A callable may also give labels alone, integers [N]; attacks that need no more
         (`attacks.DBA`) can use it. A function that is not made of TensorFlow operations is given
         to `label_only` instead.
-      bounds: the valid range of the pixels.
-      input_shape: (H, W, C). It is known for a Keras model unless some sizes are free.
+      bounds: the valid range of the pixels: two numbers, or for each two arrays with a number for
+        each channel (the last axis).
+      input_shape: (H, W, C), or another shape of at least one axis. It is known for a Keras model
+        unless some sizes are free.
       probabilities: whether the outputs are probabilities where logits cannot be had. Their
         logarithm then serves as logits, and there is no gradient for an image of which the
         classifier is entirely certain. With None, the outputs for noise images tell, if the input
         shape is known.
       preflight: check the classifier on the first images that it is attacked with.
+      preprocess: what stands outside the model: a function of images f32[N,H,W,C] within `bounds`
+        to what the model takes, by differentiable TensorFlow operations. `input_shape` is then that
+        of the images; by default it is the model's.
 
     Raises:
       InvalidInputError: the bounds are not a range, the model does not take one image, or it is
@@ -52,8 +57,10 @@ class Classifier:
         input_shape: Shape | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
+        preprocess: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ):
         self._bounds = check_bounds(bounds)
+        self._preprocess = _checked_preprocess(preprocess)
         self._path: Path | None = None
         if isinstance(model, (str, Path)):
             self._path = Path(model)
@@ -63,18 +70,27 @@ class Classifier:
         self._preflight_due = preflight
         self._black_box: Callable[[Images], object] | None = None
         if isinstance(model, keras.Model):
-            input_shape = keras_logits.keras_input_shape(model) or input_shape
+            known_shape = keras_logits.keras_input_shape(model)
+            given_first = input_shape if preprocess is not None else None
+            input_shape = given_first or known_shape or input_shape
             self._outputs: keras_logits.Outputs = keras_logits.keras_logits(model)
         elif callable(model):
             self._outputs = model
             if isinstance(model, SavedModelLogits):
-                input_shape = model.image_shape
+                given_first = input_shape if preprocess is not None else None
+                input_shape = given_first or model.image_shape
         else:
             raise InvalidInputError(
                 "expected a Keras model, a callable or the path of a model, got "
                 f"{type(model).__name__}; give one of these"
             )
         self._input_shape = input_shape
+        channels = self._bounds.channels
+        if channels and input_shape and input_shape[-1] not in (None, channels):
+            raise InvalidInputError(
+                f"expected bounds for {input_shape[-1]} channels, the last axis of {input_shape}, "
+                f"got {channels}; give one pair of numbers, or one for each channel"
+            )
         looks = probabilities if probabilities is False else self._look_like_probabilities()
         self._probabilities = bool(probabilities if looks is None else looks)
 
@@ -88,6 +104,7 @@ class Classifier:
         output: str | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
+        preprocess: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> "Classifier":
         """Loads a `.keras` or `.h5` file or the directory of a SavedModel.
 
@@ -102,7 +119,7 @@ class Classifier:
           signature: the signature of a SavedModel; None for `serving_default`, or the only one.
           output: the output of that signature: [N,K] of logits or probabilities, or integer labels
             [N]; None for the only one.
-          probabilities, preflight: as for the constructor.
+          probabilities, preflight, preprocess: as for the constructor.
 
         Raises:
           InvalidInputError: there is nothing, or nothing that Keras or TensorFlow can load, or no
@@ -110,7 +127,9 @@ class Classifier:
         """
         path = Path(path)
         model = keras_logits.load_model(path, check_bounds(bounds), signature, output)
-        classifier = cls(model, bounds, probabilities=probabilities, preflight=preflight)
+        classifier = cls(
+            model, bounds, probabilities=probabilities, preflight=preflight, preprocess=preprocess
+        )
         classifier._path = path
         if classifier.probabilities:
             warnings.warn(
@@ -146,6 +165,15 @@ class Classifier:
     def model(self) -> Any:
         """The Keras model, the SavedModel's function or the callable."""
         return self._model
+
+    @property
+    def preprocess(self) -> Callable[[tf.Tensor], tf.Tensor] | None:
+        """What stands before the model; None if the model takes the images as they are."""
+        return self._preprocess
+
+    def to_model_input(self, images: tf.Tensor) -> tf.Tensor:
+        """What the model is given for images f32[N,H,W,C]."""
+        return images if self._preprocess is None else self._preprocess(images)
 
     @property
     def bounds(self) -> Bounds:
@@ -201,14 +229,17 @@ class Classifier:
     def output_spec(self, shape: Shape) -> tf.TensorSpec:
         """The outputs for images f32[N,*shape]: labels [N], or [N,K] with a column per class."""
         images = tf.TensorSpec((None, *shape), tf.float32)
-        traced = tf.function(self._outputs, input_signature=[images], autograph=False)
+        traced = tf.function(self._model_outputs, input_signature=[images], autograph=False)
         return tf.TensorSpec.from_tensor(traced.get_concrete_function().outputs[0])
 
     def trackable(self) -> Any:
         """What TensorFlow must save along with a graph that queries this classifier."""
-        if isinstance(self._model, keras.Model):
-            return [variable.value for variable in self._model.variables]
-        return self._model
+        model, before = (
+            [variable.value for variable in part.variables]
+            if isinstance(part, keras.layers.Layer) else part
+            for part in (self._model, self._preprocess)
+        )
+        return [model, before] if isinstance(before, (list, tf.Module)) else model
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Logits f32[N,K] of images f32[N,H,W,C], differentiable.
@@ -384,20 +415,32 @@ class Classifier:
         examples meets all numbers.
         """
         if self._black_box:
-            return self._outputs(images)  # no query is made in vain
+            return self._model_outputs(images)  # no query is made in vain
         count = tf.shape(images)[0]
         spare = tf.where(count > BATCH_MULTIPLE, -count % BATCH_MULTIPLE, 0)
-        padded = tf.pad(images, [[0, spare], [0, 0], [0, 0], [0, 0]])
-        outputs = self._outputs(tf.ensure_shape(padded, (None, *images.shape[1:])))
+        padded = tf.pad(images, [[0, spare], *[[0, 0]] * (images.shape.rank - 1)])
+        outputs = self._model_outputs(tf.ensure_shape(padded, (None, *images.shape[1:])))
         output_checks.check_tensor(outputs)
         return outputs[:count]
+
+    def _model_outputs(self, images: tf.Tensor) -> tf.Tensor:
+        return self._outputs(self.to_model_input(images))
 
     def _look_like_probabilities(self) -> bool | None:
         """Whether the outputs for noise images are probabilities; None if the size is unknown."""
         sizes = [size for size in self._input_shape or () if size is not None]
-        if len(sizes) < 3:
+        if not sizes or len(sizes) < len(self._input_shape or ()):
             return None  # `preflight` looks again, at the outputs for real images
         noise = np.random.default_rng(0).uniform(*self._bounds, (4, *sizes))
-        outputs = self._outputs(tf.constant(noise, tf.float32))
+        outputs = self._model_outputs(tf.constant(noise, tf.float32))
         output_checks.check_tensor(outputs)
         return not output_checks.are_labels(outputs) and output_checks.sums_to_one(outputs)
+
+
+def _checked_preprocess(preprocess: Any) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    if preprocess is not None and not callable(preprocess):
+        raise InvalidInputError(
+            f"expected preprocess as a function of images, got {type(preprocess).__name__}; give "
+            "one that is made of TensorFlow operations"
+        )
+    return preprocess  # type: ignore[no-any-return]

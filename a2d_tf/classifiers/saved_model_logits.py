@@ -81,7 +81,7 @@ class SavedModelLogits(tf.Module):  # type: ignore[misc]
         if self._batch_size is None:
             return self._serve(images)
         count, size = tf.shape(images)[0], self._batch_size
-        padded = tf.pad(images, [[0, -count % size], [0, 0], [0, 0], [0, 0]])
+        padded = tf.pad(images, [[0, -count % size], *[[0, 0]] * (images.shape.rank - 1)])
         batches = tf.reshape(padded, tf.concat([[-1, size], tf.shape(images)[1:]], axis=0))
         result = tf.TensorSpec.from_tensor(self._serve.get_concrete_function().outputs[0])
         outputs = tf.map_fn(self._serve, batches, fn_output_signature=result)
@@ -143,7 +143,7 @@ def _image_input(inputs: Mapping[str, tf.TensorSpec]) -> tuple[str, tf.TensorSpe
             "images alone"
         )
     (name, spec), = inputs.items()
-    if spec.shape.rank not in (None, 4):
+    if spec.shape.rank is not None and spec.shape.rank < 2:
         raise InvalidInputError(
             f"expected a SavedModel with an image input [N, H, W, C], got shape {spec.shape}; "
             "export it so that it takes images"

@@ -11,7 +11,7 @@ from a2d_tf.classifiers import Classifier
 from a2d_tf.detectors import Detector
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import AttackCost, Feature, by_name
-from a2d_tf.images.spec import Bounds
+from a2d_tf.images.spec import Bounds, check_bounds
 
 OWN = "own"
 Features = Mapping[str, Any] | Sequence[Any] | Feature | Attack | str
@@ -24,10 +24,10 @@ def as_classifier(classifier: Any, bounds: Bounds | tuple[float, float] | None) 
       InvalidInputError: it is neither, or bounds were given for a classifier that has its own.
     """
     if isinstance(classifier, Classifier):
-        if bounds is not None and tuple(bounds) != tuple(classifier.bounds):
+        if bounds is not None and check_bounds(bounds) != classifier.bounds:
             raise InvalidInputError(
-                f"expected no bounds beside a Classifier, which has its own "
-                f"{tuple(classifier.bounds)}, got {tuple(bounds)}; leave them out"
+                f"expected no bounds beside a Classifier, which has its own {classifier.bounds}, "
+                f"got {check_bounds(bounds)}; leave them out"
             )
         return classifier
     if isinstance(classifier, keras.Model):

@@ -31,7 +31,7 @@ def save(state: DetectorState, folder: str | Path) -> None:
     classifier = state.classifier
     saved = detector_folder.SavedDetector(
         classifier=detector_folder.SavedClassifier(
-            path=Path(folder), bounds=(classifier.bounds.lower, classifier.bounds.upper),
+            path=Path(folder), bounds=tuple(classifier.bounds.to_lists()),
             probabilities=classifier.probabilities, signature=classifier.signature,
             output=classifier.output,
         ),
@@ -105,6 +105,12 @@ def _check_registered(name: str, feature: Feature) -> None:
 
 def _write_classifier(classifier: Classifier, folder: Path) -> str:
     """Writes the classifier into the folder; returns its name there."""
+    if classifier.preprocess is not None:
+        raise InvalidInputError(
+            "expected a classifier without preprocess to save, got one whose model file would lack "
+            "it; put it into the model as its first layers, keras.Sequential([keras.Input(shape), "
+            "keras.layers.Rescaling(...), model]), or use export, which holds it"
+        )
     if classifier.path is not None and classifier.path.is_dir():
         shutil.copytree(classifier.path, folder / "classifier")
         return "classifier"

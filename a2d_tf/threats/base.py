@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from a2d_tf import checks
 from a2d_tf.attacks.runner import OnFinished
 from a2d_tf.classifiers import Classifier
+from a2d_tf.images.batching import ImageSource, to_array
 from a2d_tf.images.spec import Images, Labels
 
 
@@ -41,7 +42,7 @@ class Threat(abc.ABC):
     def craft(
         self,
         classifier: Classifier,
-        images: ArrayLike,
+        images: ImageSource,
         labels: ArrayLike,
         on_finished: OnFinished | None = None,
     ) -> CraftedImages:
@@ -49,7 +50,7 @@ class Threat(abc.ABC):
 
         Args:
           classifier: the classifier to attack.
-          images: f32[N,H,W,C], which the classifier gets right.
+          images: f32[N,H,W,C], or a dataset, which the classifier gets right.
           labels: i64[N], their true labels.
           on_finished: called with the number of images that were just crafted.
 
@@ -57,7 +58,7 @@ class Threat(abc.ABC):
           InvalidInputError: images that do not fit.
           UnsuitableClassifierError: the classifier fails its preflight check.
         """
-        benign = classifier.check(images)
+        benign = to_array(images, classifier.input_spec)
         truth = np.asarray(labels, np.int64)
         classifier.preflight(benign)
         report = on_finished or (lambda count: None)
