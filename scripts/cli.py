@@ -50,6 +50,7 @@ from rich.table import Table as TerminalTable  # noqa: E402
 
 import baselines  # noqa: E402, F401, registers its features
 from a2d_tf import A2D, A2DError, Bounds, Classifier, features  # noqa: E402
+from a2d_tf.images.bounds import check_bounds  # noqa: E402
 from a2d_tf.reports.tables import Table, terminal_width  # noqa: E402
 
 
@@ -113,7 +114,11 @@ def define_imports() -> None:
 
 def define_bounds() -> None:
     """The flag that `bounds` reads."""
-    flags.DEFINE_list("bounds", ["0", "1"], "The model's pixel range: lower,upper.")
+    flags.DEFINE_list(
+        "bounds", ["0", "1"],
+        "The model's pixel range: lower,upper; or the lower limits of all channels and then the "
+        "upper ones.",
+    )
 
 
 def define_seed(what: str) -> None:
@@ -156,10 +161,15 @@ def _can_be_written(path: str | None) -> bool:
 def bounds() -> Bounds:
     """The pixel range in the flags."""
     try:
-        lower, upper = map(float, FLAGS.bounds)
+        limits = list(map(float, FLAGS.bounds))
+        channels, odd = divmod(len(limits), 2)
+        if odd or not channels:
+            raise ValueError
     except ValueError:
         _fail(f"expected --bounds=lower,upper as two numbers, got {','.join(FLAGS.bounds)!r}")
-    return Bounds(lower, upper)
+    if channels == 1:
+        return Bounds(*limits)
+    return check_bounds((limits[:channels], limits[channels:]))
 
 
 def numbers(flag: str) -> list[int]:
