@@ -57,6 +57,7 @@ try:
     )
 except ValueError as wrong_backend:  # an A2DError, which could not be imported
     sys.exit(f"{os.path.basename(sys.argv[0])}: {wrong_backend}")
+from a2d_tf.images.bounds import check_bounds  # noqa: E402
 from a2d_tf.storage import limits, places  # noqa: E402
 from cli_terminal import TerminalProgress, show  # noqa: E402
 
@@ -182,7 +183,11 @@ def define_imports() -> None:
 
 def define_bounds() -> None:
     """The flag that `bounds` reads."""
-    flags.DEFINE_list("bounds", ["0", "1"], "The model's pixel range: lower,upper.")
+    flags.DEFINE_list(
+        "bounds", ["0", "1"],
+        "The model's pixel range: lower,upper; or the lower limits of all channels and then the "
+        "upper ones.",
+    )
 
 
 def define_seed(what: str) -> None:
@@ -252,10 +257,15 @@ def define_renamed(old: str, new: str) -> None:
 def bounds() -> Bounds:
     """The pixel range in the flags."""
     try:
-        lower, upper = map(float, FLAGS.bounds)
+        limits = list(map(float, FLAGS.bounds))
+        channels, odd = divmod(len(limits), 2)
+        if odd or not channels:
+            raise ValueError
     except ValueError:
         _fail(f"expected --bounds=lower,upper as two numbers, got {','.join(FLAGS.bounds)!r}")
-    return Bounds(lower, upper)
+    if channels == 1:
+        return Bounds(*limits)
+    return check_bounds((limits[:channels], limits[channels:]))
 
 
 def numbers(flag: str) -> list[int]:

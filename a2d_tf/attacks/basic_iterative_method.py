@@ -1,14 +1,15 @@
 """BIM's update rule, in the L-infinity norm and by root mean square."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from a2d_tf.attacks import boundary_search
 from a2d_tf.attacks.gradient_attack import GradientAttack
-from a2d_tf.attacks.loop import Examples, State
+from a2d_tf.attacks.loop import Examples, State, pixel_axes
 from a2d_tf.classifiers import Classifier
+from a2d_tf.images.spec import Bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,23 +56,30 @@ class BIM(GradientAttack):
     ) -> tf.Tensor:
         """The images after a number of steps in one direction, projected into the ball."""
         bounds = classifier.bounds
-        length = self.step * bounds.range * tf.cast(steps, tf.float32)
-        moved = state["images"] + length * direction
-        perturbation = self.project(moved - state["original"], self.eps * bounds.range)
+        length = self.step * bounds.scale * tf.cast(steps, tf.float32)
+        moved = state["images"] + length * (direction * self._relative(bounds))
+        radius = self.eps * bounds.scale * self._relative(bounds)
+        perturbation = self.project(moved - state["original"], radius)
         return tf.clip_by_value(state["original"] + perturbation, *bounds)
 
     def directional_derivative(
         self, classifier: Classifier, gradient: tf.Tensor, direction: tf.Tensor
     ) -> tf.Tensor:
         """What one step in a direction adds to a loss of this gradient, to first order, f32[n]."""
-        along = tf.reduce_sum(gradient * direction, axis=(1, 2, 3))
-        return self.step * classifier.bounds.range * along
+        along = tf.reduce_sum(
+            gradient * direction * self._relative(classifier.bounds), axis=pixel_axes(gradient)
+        )
+        return self.step * classifier.bounds.scale * along
+
+    def _relative(self, bounds: Bounds) -> Any:
+        """How far each channel moves, in units of `Bounds.scale`: each by a share of its range."""
+        return bounds.relative_range
 
     def direction(self, gradient: tf.Tensor) -> tf.Tensor:
         """The steepest direction [n,H,W,C] of unit length in the attack's norm."""
         return tf.sign(gradient)
 
-    def project(self, perturbation: tf.Tensor, radius: float) -> tf.Tensor:
+    def project(self, perturbation: tf.Tensor, radius: Any) -> tf.Tensor:
         """The perturbation, projected into the ball."""
         return tf.clip_by_value(perturbation, -radius, radius)
 
@@ -97,12 +105,15 @@ class BIM2(BIM):
     def direction(self, gradient: tf.Tensor) -> tf.Tensor:
         return tf.math.divide_no_nan(gradient, _rms(gradient))
 
-    def project(self, perturbation: tf.Tensor, radius: float) -> tf.Tensor:
+    def _relative(self, bounds: Bounds) -> Any:
+        return 1.0  # lengths are those of all pixels together
+
+    def project(self, perturbation: tf.Tensor, radius: Any) -> tf.Tensor:
         return perturbation * (radius / tf.maximum(_rms(perturbation), radius))
 
 
 def _rms(values: tf.Tensor) -> tf.Tensor:
     # In double precision: the squares of small gradients vanish in single precision.
     squares = tf.square(tf.cast(values, tf.float64))
-    mean = tf.reduce_mean(squares, axis=(1, 2, 3), keepdims=True)
+    mean = tf.reduce_mean(squares, axis=pixel_axes(squares), keepdims=True)
     return tf.cast(tf.sqrt(mean), tf.float32)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from a2d_tf.attacks import stateless_random
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import Examples, State, choose, per_image
+from a2d_tf.attacks.loop import Examples, State, choose, per_image, pixel_axes
 from a2d_tf.attacks.start_images import StartImages
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
@@ -114,9 +114,9 @@ class DBA(Attack):
         noise = bounds.lower + bounds.range * tf.reshape(drawn, shape)
         if self.start_images is not None:
             noise = self._start(noise, tries, bounds)
-        share = per_image(tf.cast(tries + 1, tf.float32) / BLENDS)
+        share = per_image(tf.cast(tries + 1, tf.float32) / BLENDS, original)
         directions = tf.reshape(stateless_random.to_normal(drawn), shape)
-        stage = per_image(state["stage"])
+        stage = per_image(state["stage"], original)
         return tf.where(
             stage == LABEL, original, tf.where(
                 stage == NOISE, noise, tf.where(
@@ -139,7 +139,7 @@ class DBA(Attack):
             known = tf.constant(images)
         at_hand = tf.gather(known, tf.minimum(tries, len(images) - 1))
         return tf.where(
-            per_image(tries < len(images)), tf.clip_by_value(at_hand, *bounds), noise
+            per_image(tries < len(images), noise), tf.clip_by_value(at_hand, *bounds), noise
         )
 
     def _after_label(self, state: State, prediction: tf.Tensor) -> State:
@@ -148,7 +148,7 @@ class DBA(Attack):
     def _after_noise(self, state: State, queried: tf.Tensor, crossed: tf.Tensor) -> State:
         tries = state["tries"] + 1
         return state | {
-            "images": tf.where(per_image(crossed), queried, state["images"]),
+            "images": tf.where(per_image(crossed, queried), queried, state["images"]),
             "stage": tf.where(crossed, BLEND, NOISE),
             "tries": tf.where(crossed, 0, tries),
             "cost": state["max_cost"],
@@ -158,7 +158,7 @@ class DBA(Attack):
     def _after_blend(self, state: State, queried: tf.Tensor, crossed: tf.Tensor) -> State:
         tries = state["tries"] + 1
         return state | {
-            "images": tf.where(per_image(crossed), queried, state["images"]),
+            "images": tf.where(per_image(crossed, queried), queried, state["images"]),
             "stage": tf.where(crossed, WALK, BLEND),
             "tries": tf.where(crossed, 0, tries),
             "iteration": tf.ones_like(state["iteration"]),
@@ -179,11 +179,11 @@ class DBA(Attack):
         }
         arrived = crossed & ~on_sphere
         nearer = _squared_distance(queried, state) < _squared_distance(state["images"], state)
-        images = tf.where(per_image(arrived & nearer), queried, state["images"])
+        images = tf.where(per_image(arrived & nearer, queried), queried, state["images"])
         tries = tf.where(crossed, state["tries"], state["tries"] + 1)
         ended = arrived | (tries == CANDIDATES)
 
-        error = _squared_distance(images, state) / bounds.range**2
+        error = _squared_distance(images, state) / bounds.scale**2
         success = ended & (error < self.mse_threshold)
         following = iteration + tf.cast(ended, tf.int32)
         same = state | {"images": images, "tries": tries, "on_sphere": counts & ~crossed}
@@ -204,18 +204,18 @@ def _candidate(state: State, directions: tf.Tensor, bounds: Bounds) -> tf.Tensor
     original = state["original"]
     away = state["images"] - original
     radius = _norm(away)
-    along = tf.reduce_sum(directions * away, axis=(1, 2, 3), keepdims=True)
+    along = tf.reduce_sum(directions * away, axis=pixel_axes(away), keepdims=True)
     tangent = directions - away * tf.math.divide_no_nan(along, radius**2)
-    spherical_step = per_image(state["spherical_step"])
+    spherical_step = per_image(state["spherical_step"], original)
     tangent *= tf.math.divide_no_nan(spherical_step * radius, _norm(tangent))
     on_sphere = original + (away + tangent) / tf.sqrt(1 + spherical_step**2)
     on_sphere = tf.clip_by_value(on_sphere, *bounds)
     distance = _norm(original - on_sphere)
     # Clipping has left the sphere; the step towards the source makes up for the difference.
-    length = per_image(state["source_step"]) * radius + distance - radius
+    length = per_image(state["source_step"], original) * radius + distance - radius
     share = tf.math.divide_no_nan(tf.maximum(length, 0.0), distance)
     towards = tf.clip_by_value(on_sphere + share * (original - on_sphere), *bounds)
-    return tf.where(per_image(state["on_sphere"]), on_sphere, towards)
+    return tf.where(per_image(state["on_sphere"], original), on_sphere, towards)
 
 
 def _adapted(state: State) -> State:
@@ -250,8 +250,8 @@ def _record(window: tf.Tensor, crossed: tf.Tensor, counts: tf.Tensor) -> tf.Tens
 
 
 def _squared_distance(images: tf.Tensor, state: State) -> tf.Tensor:
-    return tf.reduce_mean(tf.square(images - state["original"]), axis=(1, 2, 3))
+    return tf.reduce_mean(tf.square(images - state["original"]), axis=pixel_axes(images))
 
 
 def _norm(values: tf.Tensor) -> tf.Tensor:
-    return tf.sqrt(tf.reduce_sum(tf.square(values), axis=(1, 2, 3), keepdims=True))
+    return tf.sqrt(tf.reduce_sum(tf.square(values), axis=pixel_axes(values), keepdims=True))

@@ -19,6 +19,7 @@ from a2d_tf.attacks.loop import (
     choose,
     has_direction,
     per_image,
+    pixel_axes,
     without,
 )
 from a2d_tf.classifiers import Classifier
@@ -95,8 +96,11 @@ def start(examples: Examples) -> State:
 def advance(attack: Searchable, classifier: Classifier, state: State) -> State:
     """The state after one more query for every row; see `attacks.loop`."""
     is_first = state["queries"] == 1
-    images = attack.move(classifier, state, state["direction"], per_image(state["trial"]))
-    stuck = ~is_first & tf.reduce_all(images == state["images"], axis=(1, 2, 3))
+    steps = per_image(state["trial"], state["images"])
+    images = attack.move(classifier, state, state["direction"], steps)
+    stuck = ~is_first & tf.reduce_all(
+        images == state["images"], axis=pixel_axes(images)
+    )
     outputs = query(classifier, images, state["label"], state["needs_gradient"])
     keeps_label = outputs.prediction == outputs.label
 
@@ -162,7 +166,7 @@ def _stop_state(state: State, stuck: tf.Tensor) -> State:
     is_known = at_most <= tf.maximum(at_least, state["min_cost"])
     success = (state["upper"] > 0) & is_known & (at_most < state["max_cost"])
     return {
-        "images": tf.where(per_image(success), state["crossed"], state["images"]),
+        "images": tf.where(per_image(success, state["images"]), state["crossed"], state["images"]),
         "cost": tf.where(success, at_most, state["max_cost"]),
         "success": success,
         "finished": success | stuck | (at_least >= state["max_cost"]),

@@ -14,6 +14,7 @@ from a2d_tf.attacks.loop import (
     choose,
     has_direction,
     per_image,
+    pixel_axes,
     without,
 )
 from a2d_tf.classifiers import Classifier
@@ -96,7 +97,7 @@ class CarliniWagner(Attack):
             label = tf.where(state["label"] < 0, prediction, state["label"])
             lead = _lead(logits, label, state["target"])
             away = (images - state["original"]) / classifier.bounds.range
-            distance = tf.reduce_sum(tf.square(away), axis=(1, 2, 3))
+            distance = tf.reduce_sum(tf.square(away), axis=pixel_axes(away))
             missing = tf.maximum(self.confidence - lead, 0.0)
             loss = distance + state["const"] * missing
         gradient, slope = tape.gradient(loss, [point, queried])
@@ -110,7 +111,7 @@ class CarliniWagner(Attack):
         state = state | {
             "valid": state["valid"] & are_finite(logits) & followed,
             "label": label,
-            "images": tf.where(per_image(nearer), images, state["images"]),
+            "images": tf.where(per_image(nearer, images), images, state["images"]),
             "best": tf.where(nearer, distance, state["best"]),
             "found": state["found"] | adversarial,
         }
@@ -128,8 +129,8 @@ class CarliniWagner(Attack):
         count = tf.cast(steps, tf.float32)
         first = ADAM_FIRST * state["first"] + (1 - ADAM_FIRST) * gradient
         second = ADAM_SECOND * state["second"] + (1 - ADAM_SECOND) * tf.square(gradient)
-        mean = first / per_image(1 - ADAM_FIRST**count)
-        deviation = tf.sqrt(second / per_image(1 - ADAM_SECOND**count))
+        mean = first / per_image(1 - ADAM_FIRST**count, gradient)
+        deviation = tf.sqrt(second / per_image(1 - ADAM_SECOND**count, gradient))
         offset = state["offset"] - self.step * mean / (deviation + ADAM_EPSILON)
         return state | {"offset": offset, "first": first, "second": second, "steps": steps}
 

@@ -14,6 +14,7 @@ from a2d_tf.attacks.loop import (
     are_finite,
     has_direction,
     per_image,
+    pixel_axes,
     without,
 )
 from a2d_tf.classifiers import Classifier
@@ -69,8 +70,8 @@ class DeepFool(Attack):
             # No step changes a lead that has no gradient, such as that of the label over itself.
             distance = tf.where(norm > 0, tf.abs(lead) / norm, np.inf)
             nearer = distance < nearest
-            towards = -per_image(distance) * gradient / per_image(norm)
-            step = tf.where(per_image(nearer), towards, step)
+            towards = -per_image(distance, images) * gradient / per_image(norm, images)
+            step = tf.where(per_image(nearer, images), towards, step)
             nearest = tf.where(nearer, distance, nearest)
         moved = tf.clip_by_value(images + OVERSHOOT * step, *classifier.bounds)
         is_success = prediction != label
@@ -93,4 +94,4 @@ def _most_likely(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
 def _norm(gradient: tf.Tensor) -> tf.Tensor:
     # In double precision: the squares of small gradients vanish in single.
     squares = tf.square(tf.cast(gradient, tf.float64))
-    return tf.cast(tf.sqrt(tf.reduce_sum(squares, axis=(1, 2, 3))), tf.float32)
+    return tf.cast(tf.sqrt(tf.reduce_sum(squares, axis=pixel_axes(squares))), tf.float32)

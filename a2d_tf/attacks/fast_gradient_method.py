@@ -41,15 +41,19 @@ class FGSM(Attack):
     def advance(self, classifier: Classifier, state: State) -> State:
         is_first = state["queries"] == 1
         outputs = boundary_search.query(classifier, state["images"], state["label"], is_first)
-        direction = tf.where(per_image(is_first), tf.sign(outputs.gradient), state["direction"])
-        length = self.step * classifier.bounds.range * tf.cast(state["queries"], tf.float32)
-        longer = state["original"] + per_image(length) * direction
+        direction = tf.where(
+            per_image(is_first, state["original"]), tf.sign(outputs.gradient), state["direction"]
+        )
+        bounds = classifier.bounds
+        length = self.step * bounds.scale * tf.cast(state["queries"], tf.float32)
+        along = direction * bounds.relative_range
+        longer = state["original"] + per_image(length, state["original"]) * along
         state = state | {
             "label": outputs.label,
             "direction": direction,
             "gradients": tf.ones_like(state["gradients"]),
             "valid": state["valid"] & boundary_search.is_sound(outputs, is_first),
         }
-        moved = {"images": tf.clip_by_value(longer, *classifier.bounds)}
+        moved = {"images": tf.clip_by_value(longer, *bounds)}
         is_success = outputs.prediction != outputs.label
         return finish_step(state, moved, state["queries"] - 2, is_success)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import Examples, State, are_finite, has_direction, per_image
+from a2d_tf.attacks.loop import Examples, State, are_finite, has_direction, per_image, pixel_axes
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.spec import Bounds
 
@@ -81,7 +81,7 @@ def finish_step(state: State, moved: State, cost: tf.Tensor, is_success: tf.Tens
     # An update that changes nothing now will never change anything: the cost is the maximum.
     finished = success | (cost >= state["max_cost"] - 1) | _unchanged(state, moved)
     return state | moved | {
-        "images": tf.where(per_image(finished), state["images"], moved["images"]),
+        "images": tf.where(per_image(finished, state["images"]), state["images"], moved["images"]),
         "cost": tf.where(success, cost, state["max_cost"]),
         "success": success,
         "finished": finished,
@@ -95,5 +95,7 @@ def movable_mask(images: tf.Tensor, gradient: tf.Tensor, bounds: Bounds) -> tf.T
 
 
 def _unchanged(state: State, moved: State) -> tf.Tensor:
-    same = [tf.reduce_all(moved[name] == state[name], axis=(1, 2, 3)) for name in moved]
+    same = [
+        tf.reduce_all(moved[name] == state[name], axis=pixel_axes(state[name])) for name in moved
+    ]
     return tf.reduce_all(tf.stack(same), axis=0)

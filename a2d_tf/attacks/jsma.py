@@ -6,7 +6,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.attacks.gradient_attack import GradientAttack
-from a2d_tf.attacks.loop import Examples, State, without
+from a2d_tf.attacks.loop import Examples, State, pixel_axes, without
 from a2d_tf.classifiers import Classifier
 
 
@@ -99,7 +99,8 @@ class PairwiseJSMA(SaliencyAttack):
         second = _largest(tf.where(first > 0, never, saliency))
         pair = first + second
         # The sum is infinite if fewer than two pixels are open, and not positive if no pair helps.
-        gain = tf.reduce_sum(tf.where(pair > 0, saliency, 0.0), axis=(1, 2, 3), keepdims=True)
+        helped = tf.where(pair > 0, saliency, 0.0)
+        gain = tf.reduce_sum(helped, axis=pixel_axes(helped), keepdims=True)
         move = tf.where(gain > 0, pair, 0.0)
         moved = images + self.theta * classifier.bounds.range * move
         return {

@@ -14,6 +14,7 @@ from a2d_tf.attacks.loop import (
     choose,
     has_direction,
     per_image,
+    pixel_axes,
     without,
 )
 from a2d_tf.classifiers import Classifier
@@ -80,8 +81,8 @@ class LBFGS(Attack):
             | (state["length"] < MIN_STEP)
         )
         state = choose(ended, _next_constant(state), state)
-        direction = tf.where(per_image(ended), _direction(state, bounds), direction)
-        move = bounds.range * per_image(state["length"]) * direction
+        direction = tf.where(per_image(ended, direction), _direction(state, bounds), direction)
+        move = bounds.range * per_image(state["length"], direction) * direction
         queried = tf.clip_by_value(state["images"] + move, *bounds)
 
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -99,11 +100,12 @@ class LBFGS(Attack):
             "label": label,
             "target": target,
             "entropy": tf.where(is_first, entropy, state["entropy"]),
-            "slope": tf.where(per_image(is_first), slope, state["slope"]),
+            "slope": tf.where(per_image(is_first, slope), slope, state["slope"]),
         }
         away = (queried - state["original"]) / bounds.range
-        loss = tf.reduce_mean(tf.square(away), axis=(1, 2, 3)) + state["const"] * entropy
-        gradient = 2 * away / _pixels(away) + per_image(state["const"]) * slope
+        squares = tf.square(away)
+        loss = tf.reduce_mean(squares, axis=pixel_axes(away)) + state["const"] * entropy
+        gradient = 2 * away / _pixels(away) + per_image(state["const"], slope) * slope
         stepped = _after_step(state, queried, loss, gradient, bounds)
         needed = state["loss"] + ARMIJO * _dot(state["gradient"], stepped["moves"][:, 0])
         following = choose(loss <= needed, stepped, state | {"length": state["length"] / 2})
@@ -119,7 +121,7 @@ class LBFGS(Attack):
         success = (prediction == state["target"]) & (cost < state["max_cost"]) & ~over
         last = over | (following["iterations"] >= state["max_cost"])
         return following | {
-            "images": tf.where(per_image(success), queried, following["images"]),
+            "images": tf.where(per_image(success, queried), queried, following["images"]),
             "cost": tf.where(success, cost, state["max_cost"]),
             "success": success,
             "finished": success | last,
@@ -134,7 +136,7 @@ def _next_constant(state: State) -> State:
         "images": state["original"],
         "const": const,
         "loss": const * state["entropy"],
-        "gradient": per_image(const) * state["slope"],
+        "gradient": per_image(const, state["slope"]) * state["slope"],
         **_no_steps(state["original"]),
     }
 
@@ -190,18 +192,18 @@ def _direction(state: State, bounds: Bounds) -> tf.Tensor:
     shares = []
     for move, turn, weight in zip(moves, turns, weights):
         shares.append(weight * _dot(move, direction))
-        direction -= per_image(shares[-1]) * turn
+        direction -= per_image(shares[-1], turn) * turn
     scale = tf.where(
         curvatures[0] > 0, curvatures[0] / _dot(turns[0], turns[0]), _pixels(images) / 2
     )
-    direction *= per_image(scale)
+    direction *= per_image(scale, direction)
     for move, turn, weight, share in reversed(list(zip(moves, turns, weights, shares))):
-        direction += per_image(share - weight * _dot(turn, direction)) * move
+        direction += per_image(share - weight * _dot(turn, direction), move) * move
     return mask * direction
 
 
 def _dot(values: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(values * others, axis=(1, 2, 3))
+    return tf.reduce_sum(values * others, axis=pixel_axes(values))
 
 
 def _pixels(images: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ from a2d_tf.attacks import stateless_random
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, are_finite, choose, per_image, without
 from a2d_tf.classifiers import Classifier
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds
 
 CANDIDATES = 128  # the largest number of pixels tried in a round, as in Foolbox 1.8
@@ -50,6 +51,11 @@ class LocalSearch(Attack):
 
     def start(self, examples: Examples) -> State:
         images, zero = examples.images, tf.zeros_like(examples.labels)
+        if images.shape.rank != 4:
+            raise InvalidInputError(
+                "expected images [N, H, W, C] for LocalSearch, which changes the neighbours of a "
+                f"pixel, got {list(images.shape)}; choose another attack"
+            )
         keys = stateless_random.keys(images, examples.seeds)
         tried = _shuffled(keys, zero, tf.ones_like(images[..., :1], tf.bool))
         pixels = tf.cast(tf.shape(images)[1] * tf.shape(images)[2], tf.float32)
@@ -67,8 +73,9 @@ class LocalSearch(Attack):
 
     def advance(self, classifier: Classifier, state: State) -> State:
         tests = state["query"] == 0
+        images = state["images"]
         logits = classifier(tf.where(
-            per_image(tests), state["images"], self._tried(state, classifier.bounds)
+            per_image(tests, images), images, self._tried(state, classifier.bounds)
         ))
         prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
         label = tf.where(state["label"] < 0, prediction, state["label"])

@@ -42,9 +42,14 @@ class Examples(NamedTuple):
     max_cost: tf.Tensor
 
 
-def per_image(values: tf.Tensor) -> tf.Tensor:
-    """Values [n] as [n,1,1,1], one for each image."""
-    return values[:, None, None, None]
+def per_image(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Values [n], one for each image, with the axes of the images: as [n,1,1,1] as a rule."""
+    return tf.reshape(values, (-1, *[1] * (images.shape.rank - 1)))
+
+
+def pixel_axes(images: tf.Tensor) -> tuple[int, ...]:
+    """All axes of images but the first."""
+    return tuple(range(1, images.shape.rank))
 
 
 def choose(condition: tf.Tensor, new: State, old: State) -> State:
@@ -59,12 +64,12 @@ def choose(condition: tf.Tensor, new: State, old: State) -> State:
 
 def are_finite(values: tf.Tensor) -> tf.Tensor:
     """Whether all numbers of each row are finite, bool[n]."""
-    return tf.reduce_all(tf.math.is_finite(values), axis=tuple(range(1, values.shape.rank)))
+    return tf.reduce_all(tf.math.is_finite(values), axis=pixel_axes(values))
 
 
 def has_direction(gradient: tf.Tensor) -> tf.Tensor:
     """Whether each gradient is finite and not exactly zero, bool[n]."""
-    size = tf.reduce_sum(tf.abs(gradient), axis=tuple(range(1, gradient.shape.rank)))
+    size = tf.reduce_sum(tf.abs(gradient), axis=pixel_axes(gradient))
     return (size > 0) & tf.math.is_finite(size)
 
 

@@ -36,13 +36,18 @@ class Classifier:
         A callable may also give labels alone, integers [N]; attacks that need no more
         (`attacks.DBA`) can use it. A function that is not made of TensorFlow operations is given
         to `label_only` instead.
-      bounds: the valid range of the pixels.
-      input_shape: (H, W, C). It is known for a Keras model unless some sizes are free.
+      bounds: the valid range of the pixels: two numbers, or for each two arrays with a number for
+        each channel (the last axis).
+      input_shape: (H, W, C), or another shape of at least one axis. It is known for a Keras model
+        unless some sizes are free.
       probabilities: whether the outputs are probabilities where logits cannot be had. Their
         logarithm then serves as logits, and there is no gradient for an image of which the
         classifier is entirely certain. With None, the outputs for noise images tell, if the input
         shape is known.
       preflight: check the classifier on the first images that it is attacked with.
+      preprocess: what stands outside the model: a function of images f32[N,H,W,C] within `bounds`
+        to what the model takes, by differentiable TensorFlow operations. `input_shape` is then that
+        of the images; by default it is the model's.
 
     Raises:
       InvalidInputError: the bounds are not a range, the model does not take one image, or it is
@@ -60,6 +65,7 @@ class Classifier:
         output: str | int | None = None,
         probabilities: bool | None = None,
         preflight: bool = True,
+        preprocess: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ):
         self._bounds = check_bounds(bounds)
         self._path: Path | None = None
@@ -72,7 +78,7 @@ class Classifier:
         self._output = model.output if isinstance(model, SavedModelLogits) else output
         self._outputs = ModelOutputs(
             model, self._bounds, input_shape=input_shape, output=output,
-            probabilities=probabilities,
+            probabilities=probabilities, preprocess=preprocess,
         )
         self._graphs: dict[Hashable, Any] = {}
         self._passed = set() if preflight else set(ALL)
@@ -90,6 +96,7 @@ class Classifier:
         preflight: bool = True,
         custom_objects: Mapping[str, Any] | None = None,
         safe_mode: bool = True,
+        preprocess: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> "Classifier":
         """Loads a `.keras` or `.h5` file or the directory of a SavedModel.
 
@@ -105,7 +112,7 @@ class Classifier:
           signature: the signature of a SavedModel; None for `serving_default`, or the only one.
           output: the output of that signature: [N,K] of logits or probabilities, or integer labels
             [N]; or the name or the index of an output of a Keras model. None for the only one.
-          probabilities, preflight: as for the constructor.
+          probabilities, preflight, preprocess: as for the constructor.
           custom_objects: layers and functions of your own in a Keras file, by name.
           safe_mode: whether Keras refuses to load what may run any code, such as Lambda layers.
             Say False only for a file that you trust.
@@ -123,6 +130,7 @@ class Classifier:
         classifier = cls(
             model, bounds, input_shape=input_shape, probabilities=probabilities,
             preflight=preflight, output=None if isinstance(model, SavedModelLogits) else output,
+            preprocess=preprocess,
         )
         classifier._path, classifier._digest = path, digest
         classifier._custom_objects = dict(custom_objects or {})
@@ -182,6 +190,15 @@ class Classifier:
     def model(self) -> Any:
         """The Keras model, the SavedModel's function or the callable."""
         return self._outputs.model
+
+    @property
+    def preprocess(self) -> Callable[[tf.Tensor], tf.Tensor] | None:
+        """What stands before the model; None if the model takes the images as they are."""
+        return self._outputs.preprocess
+
+    def to_model_input(self, images: tf.Tensor) -> tf.Tensor:
+        """What the model is given for images f32[N,H,W,C]."""
+        return self._outputs.to_model_input(images)
 
     @property
     def bounds(self) -> Bounds:
@@ -264,7 +281,8 @@ class Classifier:
             "probabilities": self._outputs.declared, "is_black_box": self.is_black_box,
         }
         others = {name: vars(self)[name] for name in ("_path", "_digest", "_output", "_passed")}
-        return _unpickled, (type(self), _pickled(self.model), settings, others)
+        content = _pickled(self.model, self.preprocess)
+        return _unpickled, (type(self), content, settings, others)
 
     def output_spec(self, shape: Shape) -> tf.TensorSpec:
         """The outputs for images f32[N,*shape]: labels [N], or [N,K] with a column per class."""
@@ -432,9 +450,9 @@ def _digest(path: Path) -> str | None:
     return files.sha256(path) if path.is_dir() else None
 
 
-def _pickled(model: Any) -> bytes:
+def _pickled(model: Any, preprocess: Any) -> bytes:
     try:
-        return pickle.dumps(model)
+        return pickle.dumps((model, preprocess))
     except A2DError:
         raise
     except Exception as error:  # every model fails in its own way
@@ -445,10 +463,10 @@ def _pickled(model: Any) -> bytes:
 
 
 def _unpickled(
-    kind: type[Classifier], model: bytes, settings: dict[str, Any], others: dict[str, Any]
+    kind: type[Classifier], content: bytes, settings: dict[str, Any], others: dict[str, Any]
 ) -> Classifier:
     try:
-        loaded = pickle.loads(model)
+        loaded, preprocess = pickle.loads(content)
     except Exception as error:
         raise InvalidInputError(
             "expected a pickled classifier whose model can be read, got one that cannot "
@@ -460,6 +478,6 @@ def _unpickled(
             loaded, settings["bounds"], input_shape=settings["input_shape"]
         )
     else:
-        classifier = kind(loaded, **settings)
+        classifier = kind(loaded, preprocess=preprocess, **settings)
     vars(classifier).update(others)
     return classifier

@@ -45,16 +45,16 @@ def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
 
 
 def keras_input_shape(model: keras.Model) -> Shape | None:
-    """(H, W, C) of the model's one image input; None if it was never built.
+    """(H, W, C), or another shape, of the model's one input; None if it was never built.
 
     Raises:
-      InvalidInputError: several inputs, or one that is not an image.
+      InvalidInputError: several inputs, or one that is a single number.
     """
     try:
         shape = model.input_shape
     except (AttributeError, ValueError):
         return None
-    if not isinstance(shape, tuple) or len(shape) != 4:
+    if not isinstance(shape, tuple) or len(shape) < 2:
         raise InvalidInputError(
             f"expected a model with one image input [N, H, W, C], got input shape {shape}; "
             "wrap the model so that it takes images alone"

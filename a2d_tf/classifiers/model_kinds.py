@@ -114,7 +114,7 @@ def _shape_of_keras_2(model: Any) -> Shape | None:
     if not (hasattr(model, "layers") and hasattr(model, "predict")):
         return None
     shape = getattr(model, "input_shape", None)
-    return tuple(shape[1:]) if isinstance(shape, tuple) and len(shape) == 4 else None
+    return tuple(shape[1:]) if isinstance(shape, tuple) and len(shape) >= 2 else None
 
 
 def _one_of(outputs: Any, wanted: str | int | None) -> Any:

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from a2d_tf.classifiers import model_kinds, output_checks, squashing
 from a2d_tf.classifiers.flat_graph import FlatGraph
+from a2d_tf.classifiers.squashing import Outputs
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds, Images, Shape
 
 BATCH_MULTIPLE = 8
@@ -20,7 +22,7 @@ class ModelOutputs:
     What the outputs are is told by those for noise images, as soon as the images' shape is known.
 
     Args:
-      model, input_shape, output, probabilities: as for `Classifier`.
+      model, input_shape, output, probabilities, preprocess: as for `Classifier`.
       bounds: the valid range of the pixels.
 
     Attributes:
@@ -40,16 +42,23 @@ class ModelOutputs:
         input_shape: Shape | None = None,
         output: str | int | None = None,
         probabilities: bool | None = None,
+        preprocess: Outputs | None = None,
     ):
-        self._bounds, self._output = bounds, output
+        if preprocess is not None and not callable(preprocess):
+            raise InvalidInputError(
+                f"expected preprocess as a function of images, got {type(preprocess).__name__}; "
+                "give one that is made of TensorFlow operations"
+            )
+        self._bounds, self._output, self.preprocess = bounds, output, preprocess
         self.declared = probabilities
         self.probabilities = bool(probabilities)
         self.black_box: Callable[[Images], object] | None = None
         self.seen_shape: tuple[int, ...] | None = None
         self._classes: int | None = None
         self._read(model, input_shape)
+        self._check_channels()
         sizes = [size for size in self.input_shape or () if size is not None]
-        if len(sizes) == 3:  # otherwise the first images tell
+        if sizes and len(sizes) == len(self.input_shape or ()):  # otherwise the first images tell
             self._look(tuple(sizes))
 
     @classmethod
@@ -72,13 +81,13 @@ class ModelOutputs:
         examples meets all numbers.
         """
         if self.black_box:
-            return self._call(images)  # no query is made in vain
+            return self._query(images)  # no query is made in vain
         if self.seen_shape is None and images.shape[1:].is_fully_defined():
             self._look(tuple(images.shape[1:]))
         count = tf.shape(images)[0]
         spare = tf.where(count > BATCH_MULTIPLE, -count % BATCH_MULTIPLE, 0)
-        padded = tf.pad(images, [[0, spare], [0, 0], [0, 0], [0, 0]])
-        outputs = self._call(tf.ensure_shape(padded, (None, *images.shape[1:])))
+        padded = tf.pad(images, [[0, spare], *[[0, 0]] * (len(images.shape) - 1)])
+        outputs = self._query(tf.ensure_shape(padded, (None, *images.shape[1:])))
         output_checks.check_tensor(outputs)
         outputs = output_checks.with_plain_labels(outputs)
         if outputs.shape.rank == 2 and outputs.shape[1] is None:
@@ -94,18 +103,32 @@ class ModelOutputs:
             return tf.math.log(tf.maximum(outputs, np.finfo(np.float32).tiny))
         return outputs
 
+    def to_model_input(self, images: tf.Tensor) -> tf.Tensor:
+        """What the model is given for images f32[N,H,W,C]."""
+        return images if self.preprocess is None else self.preprocess(images)
+
     def trackable(self) -> Any:
         """What TensorFlow must save along with a graph that queries the model."""
-        if isinstance(self._call, FlatGraph):
-            return self._call
-        if isinstance(self.model, keras.Model):
-            return [variable.value for variable in self.model.variables]
-        return self.model
+        model = self._call if isinstance(self._call, FlatGraph) else _trackable(self.model)
+        before = _trackable(self.preprocess)
+        return [model, before] if isinstance(before, (list, tf.Module)) else model
+
+    def _query(self, images: tf.Tensor) -> tf.Tensor:
+        return self._call(self.to_model_input(images))
 
     def _read(self, model: Any, input_shape: Shape | None) -> None:
-        self.model, self._call, self.input_shape = model_kinds.read(
-            model, self._bounds, input_shape, self._output
-        )
+        # With `preprocess`, the shape of the images need not be that of the model's input.
+        given = input_shape if self.preprocess is None else None
+        self.model, self._call, known = model_kinds.read(model, self._bounds, given, self._output)
+        self.input_shape = input_shape if self.preprocess and input_shape else known
+
+    def _check_channels(self) -> None:
+        channels, shape = self._bounds.channels, self.input_shape
+        if channels and shape and shape[-1] not in (None, channels):
+            raise InvalidInputError(
+                f"expected bounds for {shape[-1]} channels, the last axis of {shape}, got "
+                f"{channels}; give one pair of numbers, or one for each channel"
+            )
 
     def _look(self, shape: tuple[int, ...]) -> None:
         """Finds out what the outputs are, from those for noise images of this shape."""
@@ -113,7 +136,7 @@ class ModelOutputs:
         with tf.init_scope():  # outside the graph that is being traced, if there is one
             if isinstance(self.model, keras.Model) and not self.model.built:
                 self._read(self.model, shape)
-            outputs = self._call(tf.constant(noise, tf.float32))
+            outputs = self._query(tf.constant(noise, tf.float32))
             output_checks.check_tensor(outputs)
             outputs = output_checks.with_plain_labels(outputs)
             if output_checks.are_labels(outputs):
@@ -131,8 +154,14 @@ class ModelOutputs:
         if not isinstance(self.model, keras.Model):
             self._call = squashing.without_squashing(self._call, one_unit_only=True)
         image = tf.TensorSpec((None, *shape), tf.float32)
-        last = squashing.last_operation(self._call, image)
+        last = squashing.last_operation(self._query, image)
         output_checks.check_one_unit(outputs, last, self.declared)
         return self.declared is not False and (
             last in squashing.SQUASHING or bool(self.declared) and last not in squashing.LINEAR
         )
+
+
+def _trackable(part: Any) -> Any:
+    if isinstance(part, keras.layers.Layer):  # a model too
+        return [variable.value for variable in part.variables]
+    return part

@@ -100,7 +100,7 @@ def _image_input(inputs: Mapping[str, tf.TensorSpec]) -> tuple[str, tf.TensorSpe
             "images alone"
         )
     (name, spec), = inputs.items()
-    if spec.shape.rank not in (None, 4):
+    if spec.shape.rank is not None and spec.shape.rank < 2:
         raise InvalidInputError(
             f"expected a SavedModel with an image input [N, H, W, C], got shape {spec.shape}; "
             "export it so that it takes images"

@@ -41,7 +41,8 @@ def write(
     """Writes a classifier into a folder, and reads it back.
 
     A Keras model becomes a .keras file. One that cannot be read back from such a file becomes a
-    SavedModel of its logits, as any other function does. A SavedModel is copied.
+    SavedModel of its logits, as any other function does, and as one with `preprocess` does. A
+    SavedModel is copied.
 
     Args:
       classifier: no black box.
@@ -57,9 +58,10 @@ def write(
             "expected a classifier made of TensorFlow operations to save, got a Python function; "
             "save a Keras model, a SavedModel or a function of TensorFlow operations"
         )
-    if classifier.digest is not None:
+    plain = classifier.preprocess is None  # neither kind of copy would hold it
+    if classifier.digest is not None and plain:
         return _copied(classifier, folder)
-    if may_be_file and isinstance(classifier.model, keras.Model):
+    if may_be_file and isinstance(classifier.model, keras.Model) and plain:
         written = Written(KERAS_FILE, classifier.probabilities, None, None)
         # Keras fails in many ways on layers of one's own, when it writes or when it reads.
         with contextlib.suppress(Exception), warnings.catch_warnings():

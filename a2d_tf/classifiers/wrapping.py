@@ -6,7 +6,7 @@ import keras
 
 from a2d_tf.classifiers.classifier import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.images.spec import Bounds
+from a2d_tf.images.spec import Bounds, check_bounds
 
 
 def as_classifier(
@@ -18,10 +18,10 @@ def as_classifier(
       InvalidInputError: it is neither, or bounds were given for a classifier that has its own.
     """
     if isinstance(classifier, Classifier):
-        if bounds is not None and tuple(bounds) != tuple(classifier.bounds):
+        if bounds is not None and check_bounds(bounds) != classifier.bounds:
             raise InvalidInputError(
-                f"expected no bounds beside a Classifier, which has its own "
-                f"{tuple(classifier.bounds)}, got {tuple(bounds)}; leave them out"
+                f"expected no bounds beside a Classifier, which has its own {classifier.bounds}, "
+                f"got {check_bounds(bounds)}; leave them out"
             )
         return classifier
     if isinstance(classifier, keras.Model):

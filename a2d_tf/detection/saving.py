@@ -39,7 +39,7 @@ def save(state: DetectorState, folder: str | Path) -> None:
             _check_features(state, Path(scratch) / FOLDER)
         saved = detector_folder.SavedDetector(
             classifier=detector_folder.SavedClassifier(
-                path=Path(folder), bounds=(classifier.bounds.lower, classifier.bounds.upper),
+                path=Path(folder), bounds=tuple(classifier.bounds.to_lists()),
                 probabilities=written.probabilities, signature=written.signature,
                 output=written.output,
             ),

@@ -24,7 +24,7 @@ def classifier_key(classifier: Classifier) -> dict[str, Any]:
     return {
         "model": files.sha256(classifier.path), "signature": classifier.signature,
         "output": classifier.output, "probabilities": classifier.probabilities,
-        "bounds": list(classifier.bounds),
+        "bounds": classifier.bounds.to_lists(),
     }
 
 

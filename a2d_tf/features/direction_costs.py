@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.attacks.loop import are_finite
+from a2d_tf.attacks.loop import are_finite, pixel_axes
 from a2d_tf.classifiers import Classifier
 from a2d_tf.features.base import Feature
 from a2d_tf.images.spec import Bounds
@@ -97,12 +97,11 @@ def _gradient(classifier: Classifier, images: tf.Tensor, weights: tf.Tensor) -> 
 
 
 def _gain(gradient: tf.Tensor, bounds: Bounds) -> _Gain:
-    step = STEP * bounds.range
+    step, axes = STEP * bounds.scale, pixel_axes(gradient)
     size = tf.cast(tf.reduce_prod(tf.shape(gradient)[1:]), tf.float32)
-    squares = tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3))
-    return _Gain(
-        step * tf.reduce_sum(tf.abs(gradient), axis=(1, 2, 3)), step * tf.sqrt(size * squares)
-    )
+    squares = tf.reduce_sum(tf.square(gradient), axis=axes)
+    along = tf.reduce_sum(tf.abs(gradient) * bounds.relative_range, axis=axes)
+    return _Gain(step * along, step * tf.sqrt(size * squares))
 
 
 def _sorted_steps(distance: tf.Tensor | float, gain: tf.Tensor) -> tf.Tensor:

@@ -58,6 +58,14 @@ class Bounds(NamedTuple):
         slack = TOLERANCE * np.asarray(self.range, np.float64)
         return np.float32(self.lower - slack), np.float32(self.upper + slack)
 
+    def require_one_range(self, what: str) -> None:
+        """Raises InvalidInputError if channels have ranges of their own."""
+        if self.channels is not None:
+            raise InvalidInputError(
+                f"expected one range for all channels for {what}, got bounds {self}; scale the "
+                "channels to one range, and give Classifier the way back as preprocess="
+            )
+
     def from_bytes(self, images: ArrayLike) -> NDArray[np.float32]:
         """Bytes from 0 to 255 of any shape as pixels: lower + byte / 255 * (upper - lower).
 

@@ -180,14 +180,13 @@ def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
 
     def read(size: int) -> Iterator[Images]:
         for rows in files.npz_rows(path, "images", size, count):
-            yield spec.check(rows[..., None] if grey else rows)
+            yield spec.check(rows)
 
     if 0 in shape[1:]:
         raise InvalidInputError(f"expected images of pixels in {path}, got shape {list(shape)}")
-    grey = dtype == np.uint8 and len(shape) == 3  # as `from_bytes` takes them
-    image_shape = (*shape[1:], 1) if grey else shape[1:]
-    spec.check_shape((count, *image_shape))
-    return ImageStream(list(map(str, range(count))), spec, image_shape, read)
+    checked_shape = spec.with_channel(shape) if dtype == np.uint8 else shape
+    spec.check_shape(checked_shape)
+    return ImageStream(list(map(str, range(count))), spec, checked_shape[1:], read)
 
 
 def _fixed_shape(spec: InputSpec) -> tuple[int, int, int]:

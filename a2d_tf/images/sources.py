@@ -10,9 +10,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.images.spec import Images, InputSpec, as_numbers
-
-DEFAULT_RANK = 3  # of an image of which nothing is known: [H, W, C]
+from a2d_tf.images.spec import DEFAULT_RANK, Images, InputSpec, as_numbers
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,8 @@ def _single_images(dataset: tf.data.Dataset, spec: InputSpec) -> tf.data.Dataset
     if rank is None:  # a generator that does not say: its first element tells
         rank = next((np.ndim(image) for image in dataset.take(1).as_numpy_iterator()), wanted)
     if rank not in (wanted, wanted + 1):
-        sizes = ", ".join(str(size or "?") for size in spec.shape or "HWC")
         raise InvalidInputError(
-            f"expected a dataset of images [{sizes}] or of batches [n, {sizes}], got "
+            f"expected a dataset of images [{spec.sizes}] or of batches [n, {spec.sizes}], got "
             f"{element}; map its elements to images"
         )
     return dataset.unbatch() if rank == wanted + 1 else dataset

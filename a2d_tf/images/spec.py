@@ -11,6 +11,7 @@ from a2d_tf.images.bounds import BRIGHTEST, TOLERANCE, Bounds, check_bounds
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Shape = tuple[int | None, ...]
+DEFAULT_RANK = 3  # of an image of which nothing is known: [H, W, C]
 
 __all__ = ["Bounds", "Images", "InputSpec", "Labels", "Shape", "check_bounds"]
 
@@ -19,7 +20,8 @@ class InputSpec(NamedTuple):
     """What a classifier takes.
 
     Attributes:
-      shape: (H, W, C), with None where a size is free; None if nothing is known of the shape.
+      shape: (H, W, C), or another shape of at least one axis, with None where a size is free; None
+        if nothing is known of the shape.
       bounds: the valid range of the pixels.
     """
 
@@ -29,15 +31,17 @@ class InputSpec(NamedTuple):
     def check(self, images: ArrayLike) -> Images:
         """The images as f32[N,H,W,C] within the bounds.
 
-        Images of uint8 are bytes from 0 to 255, and are scaled to the bounds. Other numbers are
-        pixels. Those that are out of bounds by no more than `TOLERANCE` of the range, as rounding
-        leaves them, are clipped.
+        Images of uint8 are bytes from 0 to 255, and are scaled to the bounds; grey ones may leave
+        out the channel, [N,H,W]. Other numbers are pixels. Those that are out of bounds by no more
+        than `TOLERANCE` of the range, as rounding leaves them, are clipped.
 
         Raises:
           InvalidInputError: they are no real numbers, the shape is another one, or a pixel is not
             finite or out of bounds.
         """
         given = as_numbers(images)
+        if given.dtype == np.uint8:
+            given = given.reshape(self.with_channel(given.shape))
         self.check_shape(given.shape)
         if given.dtype == np.uint8:
             return self.bounds.from_bytes(given)
@@ -48,16 +52,43 @@ class InputSpec(NamedTuple):
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises InvalidInputError unless images may have this shape [N,H,W,C]."""
-        wanted = self.shape or (None, None, None)
-        fits = len(shape) == 4 and all(
+        wanted = self.shape or (None,) * DEFAULT_RANK
+        channels = self.bounds.channels
+        if len(shape) == 1 + len(wanted) and all(
             size is None or size == given for size, given in zip(wanted, shape[1:])
-        )
-        if not fits:
-            height, width, channels = self.shape or ("H", "W", "C")
+        ):
+            if channels in (None, shape[-1]):
+                return
             raise InvalidInputError(
-                f"expected images of shape [N, {height}, {width}, {channels}], "
-                f"got {list(shape)}; resize or reshape them to the classifier's input"
+                f"expected images of {channels} channels, as many as there are bounds, got "
+                f"{list(shape)}; give bounds for each channel of the last axis"
             )
+        remedy = "resize or reshape them to the classifier's input"
+        if self.shape is None:
+            remedy = "give Classifier its input_shape if it takes others"
+        elif shape == (shape[:1] + wanted[:-1]) and wanted[-1] == 1:
+            remedy = "add the channel with images[..., None]"
+        elif shape[-1:] == (1,) and shape[1:-1] == wanted:
+            remedy = "leave out the channel with images[..., 0]"
+        raise InvalidInputError(
+            f"expected images of shape [N, {self.sizes}], got {list(shape)}; {remedy}"
+        )
+
+    @property
+    def sizes(self) -> str:
+        """The shape of an image for a message."""
+        return ", ".join(
+            letter if size is None else str(size) for letter, size in zip(
+                "HWC" if len(self.shape or "HWC") == DEFAULT_RANK else "?" * len(self.shape or ""),
+                self.shape or (None,) * DEFAULT_RANK,
+            )
+        )
+
+    def with_channel(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of bytes, with the channel that grey ones [N,H,W] may leave out."""
+        wanted = self.shape or (None,) * DEFAULT_RANK
+        grey = len(shape) == len(wanted) == DEFAULT_RANK and wanted[-1] in (None, 1)
+        return (*shape, 1) if grey else shape
 
     def _check_finite(self, images: Images) -> None:
         finite = np.isfinite(images)

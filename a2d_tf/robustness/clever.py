@@ -106,6 +106,7 @@ def clever_table(
     Raises:
       InvalidInputError, UnsuitableClassifierError: as `clever_score`.
     """
+    classifier.bounds.require_one_range("CLEVER")
     checked = to_array(images, classifier.input_spec)
     logits, columns = prepare(classifier, checked, targets, batch_size)
     if not len(checked):

@@ -158,10 +158,11 @@ def in_ball(uniform: tf.Tensor, norm: float) -> tf.Tensor:
 
 def _dual_norm(gradients: tf.Tensor, norm: float) -> tf.Tensor:
     """The largest change f32[n] by a step of length 1 along gradients f32[n,H,W,C]."""
+    axes = tuple(range(1, gradients.shape.rank))
     if norm == 2:
-        return tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=(1, 2, 3)))
+        return tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=axes))
     reduce = tf.reduce_sum if norm == np.inf else tf.reduce_max
-    return reduce(tf.abs(gradients), axis=(1, 2, 3))
+    return reduce(tf.abs(gradients), axis=axes)
 
 
 def _graph(

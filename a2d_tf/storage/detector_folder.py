@@ -44,7 +44,7 @@ class SavedClassifier:
     """
 
     path: Path
-    bounds: tuple[float, float]
+    bounds: tuple[Any, ...]
     probabilities: bool
     signature: str | None
     output: str | None

@@ -11,6 +11,7 @@ from a2d_tf import checks
 from a2d_tf.attacks.base import class_count
 from a2d_tf.attacks.runner import OnFinished
 from a2d_tf.classifiers import Classifier, as_classifier
+from a2d_tf.images.batching import ImageSource, to_array
 from a2d_tf.images.spec import Images, Labels
 
 
@@ -42,7 +43,7 @@ class Threat(abc.ABC):
     def craft(
         self,
         classifier: Classifier,
-        images: ArrayLike,
+        images: ImageSource,
         labels: ArrayLike,
         on_finished: OnFinished | None = None,
     ) -> CraftedImages:
@@ -50,7 +51,7 @@ class Threat(abc.ABC):
 
         Args:
           classifier: the classifier to attack.
-          images: f32[N,H,W,C], which the classifier gets right.
+          images: f32[N,H,W,C], or a dataset, which the classifier gets right.
           labels: i64[N] or i64[N,1], their true labels.
           on_finished: called with the number of images that were just crafted.
 
@@ -59,7 +60,7 @@ class Threat(abc.ABC):
           UnsuitableClassifierError: the classifier fails its preflight check.
         """
         classifier = as_classifier(classifier)
-        benign = classifier.check(images)
+        benign = to_array(images, classifier.input_spec)
         truth = checks.class_labels(labels, len(benign), classes=class_count(classifier, benign))
         classifier.preflight(benign)
         report = on_finished or (lambda count: None)

@@ -27,6 +27,7 @@ class FGSM(Threat):
     def perturb(
         self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
     ) -> Images:
+        classifier.bounds.require_one_range("the threat FGSM")
         lower, upper = classifier.bounds
         adversarial = np.empty_like(images)
         for start in range(0, len(images), BATCH_SIZE):
