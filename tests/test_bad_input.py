@@ -140,7 +140,7 @@ def test_scripts(
         return
     assert done.returncode == 1
     line = done.stderr.strip().splitlines()[-1]
-    assert line.startswith("detect.py: expected"), done.stderr
+    assert line.startswith(("detect.py: expected", "detect.py: --images: expected")), done.stderr
     assert not (tmp_path / "out.csv").exists()
     if kind != "one number":
         with pytest.raises(InvalidInputError, match=bad.message):
