@@ -9,7 +9,7 @@ from a2d_tf.classifiers import Classifier, output_checks
 from a2d_tf.detection.early_stopping import early_verdicts, stopping_features
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.features import AttackCost, Feature
+from a2d_tf.features import AttackCost, Feature, LogitsFeature
 from a2d_tf.images.spec import Shape
 
 CHUNK = 128  # images measured at once, where a feature names no smaller number
@@ -44,10 +44,9 @@ class Graph:
 
     def judge(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `A2D.predict` gives for images f32[N,H,W,C], N >= 0, and class probabilities."""
-        label, probabilities = self._classified(images)
+        label, logits = self._classified(images)
         measured = {
-            name: measure(images, label, *_no_bounds(label))
-            for name, measure in self._measure.items()
+            name: self._columns(name, images, label, logits) for name in self._measure
         }
         columns = tf.concat(list(measured.values()), axis=1)
         score = self._state.detector.graph_score(self._state.oriented(columns))
@@ -55,7 +54,9 @@ class Graph:
             "is_adversarial": score > self._threshold,
             "score": score,
             "label": tf.cast(label, tf.int64),
-        } | probabilities
+        }
+        if logits is not None:
+            found["probabilities"] = tf.nn.softmax(logits)
         if costs := self._state.cost_names:
             found["costs"] = tf.cast(tf.concat([measured[name] for name in costs], 1), tf.int32)
         if len(costs) < len(measured):
@@ -66,32 +67,41 @@ class Graph:
         """The verdicts alone; attacks stop once a verdict is known."""
         if not stopping_features(self._state):
             return {"is_adversarial": self.judge(images)["is_adversarial"]}
-        label, _ = self._classified(images)
+        label, logits = self._classified(images)
 
         def measure(
             name: str, images: tf.Tensor, labels: tf.Tensor,
             min_cost: tf.Tensor | None, max_cost: tf.Tensor | None,
         ) -> tf.Tensor:
-            bounds = _no_bounds(labels) if min_cost is None else (min_cost, max_cost)
-            return self._measure[name](images, labels, *bounds)
+            if min_cost is None:
+                return self._columns(name, images, labels, logits)
+            return self._measure[name](images, labels, min_cost, max_cost)
 
         return {"is_adversarial": early_verdicts(self._state, images, label, measure)}
+
+    def _columns(
+        self, name: str, images: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor | None
+    ) -> tf.Tensor:
+        """The columns f64[N,D] of a feature; those of the logits take no pass of their own."""
+        feature = self._state.features[name]
+        if isinstance(feature, LogitsFeature) and logits is not None:
+            return _matrix(feature.from_logits(logits))
+        return self._measure[name](images, labels, *_no_bounds(labels))
 
     @property
     def _threshold(self) -> tf.Tensor:
         return tf.constant(self._state.detector.threshold, tf.float32)
 
-    def _classified(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Labels i32[N], and probabilities f32[N,K] of a classifier that has any."""
+    def _classified(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Labels i32[N], and logits f32[N,K] of a classifier that has any."""
         if self._labels_only:
             return _unless_empty(
                 images, self._classifier.decide, tf.TensorSpec((None,), tf.int32)
-            ), {}
+            ), None
         logits = _unless_empty(
             images, self._classifier, tf.TensorSpec((None, self._classes), tf.float32)
         )
-        label = tf.argmax(logits, axis=1, output_type=tf.int32)
-        return label, {"probabilities": tf.nn.softmax(logits)}
+        return tf.argmax(logits, axis=1, output_type=tf.int32), logits
 
 
 def _measured(
