@@ -34,6 +34,8 @@ class Attack(abc.ABC):
     needs_gradients: ClassVar[bool] = True
     # Whether the attack stops at its first success, so that its cost can be bounded.
     stops_early: ClassVar[bool] = True
+    # Of the cost: an integer counts iterations, a float is a number of another unit.
+    cost_dtype: ClassVar[type] = np.int32
     max_iterations: int
 
     def __post_init__(self) -> None:
@@ -154,6 +156,12 @@ class Attack(abc.ABC):
                     f"expected targets below the {classes} classes, got {checked.max()}"
                 )
         return checked
+
+
+def cost_dtype(attacks: Iterable[Attack]) -> type:
+    """What the costs of several attacks are together: i32 if all are counts, or else f64."""
+    counted = all(np.issubdtype(attack.cost_dtype, np.integer) for attack in attacks)
+    return np.int32 if counted else np.float64
 
 
 def needs(attacks: Iterable[Attack]) -> dict[str, bool]:

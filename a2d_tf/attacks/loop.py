@@ -69,6 +69,10 @@ class Steppable(Protocol):
     def max_iterations(self) -> int:
         """The iterations after which an example counts as not attackable."""
 
+    @property
+    def cost_dtype(self) -> type:
+        """The NumPy type of the costs."""
+
     def start(self, examples: Examples) -> State:
         """The initial state of examples, before any query."""
 

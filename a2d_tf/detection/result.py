@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from a2d_tf.attacks.runner import Costs
 from a2d_tf.checks import lookup
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.errors import InvalidInputError
@@ -24,6 +25,7 @@ class Detection:
       columns: f64[N,D], what was measured of the images.
       column_names: the names of the columns.
       cost_names: the names of those columns that are costs of attacks.
+      counted_names: those of the costs that count iterations.
       label: i64[N], what the classifier predicts.
     """
 
@@ -32,13 +34,15 @@ class Detection:
     columns: NDArray[np.float64]
     column_names: Sequence[str]
     cost_names: Sequence[str]
+    counted_names: Sequence[str]
     label: Labels
 
     @property
-    def costs(self) -> NDArray[np.int32]:
-        """The costs of the attacks, i32[N,A], in iterations."""
+    def costs(self) -> Costs:
+        """The costs of the attacks, i32[N,A] in iterations; f64[N,A] if not all are counts."""
         places = [list(self.column_names).index(name) for name in self.cost_names]
-        return self.columns[:, places].astype(np.int32)
+        every = self.columns[:, places]
+        return every.astype(np.int32) if len(self.counted_names) == len(places) else every
 
     def to_frame(self, names: Sequence[str] | None = None) -> Any:
         """A pandas DataFrame with a row per image: label, score, verdict and all columns.
@@ -67,13 +71,16 @@ class Detection:
         Args:
           names: N names of the images.
         """
-        costs = self.costs
+        costs = [
+            self[name].astype(np.int32) if name in self.counted_names else self[name]
+            for name in self.cost_names
+        ]
         others = [name for name in self.column_names if name not in self.cost_names]
         header = ["image", "label", "score", "is_adversarial"]
         header += [f"cost_{name}" for name in self.cost_names] + others
         rows = [
             [name, self.label[index], self.score[index], int(self.is_adversarial[index]),
-             *costs[index], *(self[other][index] for other in others)]
+             *(values[index] for values in costs), *(self[other][index] for other in others)]
             for index, name in enumerate(names)
         ]
         return header, rows
@@ -102,5 +109,6 @@ def detect(state: DetectorState, table: FeatureTable) -> Detection:
         columns=values,
         column_names=tuple(state.column_names),
         cost_names=tuple(state.cost_names),
+        counted_names=tuple(state.counted_names),
         label=table.labels,
     )

@@ -49,6 +49,15 @@ class DetectorState:
             name for name, feature in self.features.items() if isinstance(feature, AttackCost)
         ]
 
+    @property
+    def counted_names(self) -> list[str]:
+        """Those costs that count iterations; another is a number, as that of `FirstOrder`."""
+        return [
+            name for name, feature in self.features.items()
+            if isinstance(feature, AttackCost)
+            and np.issubdtype(feature.attack.cost_dtype, np.integer)
+        ]
+
     def column_slice(self, feature: str) -> slice:
         """Where the columns of a feature are among all columns."""
         start = 0

@@ -9,6 +9,8 @@ import scipy.special
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
+from a2d_tf.attacks.base import cost_dtype
+from a2d_tf.attacks.runner import Costs
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.cache_keys import settings_key
@@ -160,9 +162,13 @@ class ExperimentData:
         count = min(map(len, parts))
         return np.concatenate([part[:count] for part in parts], axis=1)
 
-    def costs(self, input_type: str, split: str, attacks: Sequence[str]) -> NDArray[np.int32]:
-        """Costs i32[N,A] of attacks for the images of a type and split; see `columns`."""
-        return self.columns(input_type, split, attacks).astype(np.int32)
+    def costs(self, input_type: str, split: str, attacks: Sequence[str]) -> Costs:
+        """Costs of attacks for the images of a type and split; see `columns`.
+
+        They are i32[N,A], or f64 if not all of them are counts.
+        """
+        dtype = cost_dtype(self.attacks[name] for name in attacks)
+        return self.columns(input_type, split, attacks).astype(dtype)
 
     def query_count(self, input_type: str, split: str, name: str) -> QueryCount:
         """The price of a feature for the images of a type and split."""

@@ -58,7 +58,9 @@ class Graph:
         if logits is not None:
             found["probabilities"] = tf.nn.softmax(logits)
         if costs := self._state.cost_names:
-            found["costs"] = tf.cast(tf.concat([measured[name] for name in costs], 1), tf.int32)
+            together = tf.concat([measured[name] for name in costs], 1)
+            counted = costs == self._state.counted_names
+            found["costs"] = tf.cast(together, tf.int32) if counted else together
         if len(costs) < len(measured):
             found["columns"] = columns
         return found

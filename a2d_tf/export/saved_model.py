@@ -27,7 +27,8 @@ def export(state: DetectorState, folder: str | Path) -> None:
 
     Its signatures take `images` [N,H,W,C] with N >= 0. `serving_default` gives what `A2D.predict`
     does: `is_adversarial` bool[N], `score` f32[N], `label` i64[N], `costs` i32[N,A] if there are
-    costs of attacks, `columns` f64[N,D] if there are other features; and `probabilities` f32[N,K].
+    costs of attacks (f64 if not all of them are counts), `columns` f64[N,D] if there are other
+    features; and `probabilities` f32[N,K].
     `classify` gives `is_adversarial` alone, sooner. Both take floats within the classifier's
     bounds; with the suffix `_uint8`, they take bytes. An image with NaN or with pixels out of
     bounds is adversarial, with the largest score and the label -1.

@@ -14,7 +14,7 @@ from a2d_tf import checks
 from a2d_tf.attacks import Attack, AttackStream
 from a2d_tf.attacks.base import needs
 from a2d_tf.attacks.loop import Examples, rows, run_segment
-from a2d_tf.attacks.runner import NO_COST
+from a2d_tf.attacks.runner import NO_COST, Costs
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features.base import Feature, FeatureStream, Measured, OnFinished
@@ -78,7 +78,7 @@ class AttackCost(Feature):
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor,
         min_cost: tf.Tensor, max_cost: tf.Tensor,
     ) -> tf.Tensor:
-        """The costs i32[n,1] of n >= 0 images in a graph, bounded as by `Attack.run`."""
+        """The costs [n,1] of n >= 0 images in a graph, bounded as by `Attack.run`."""
         each = tf.zeros_like(labels)
         examples = Examples(
             images=images, labels=labels, targets=each - 1, seeds=tf.cast(each, tf.uint32),
@@ -130,14 +130,15 @@ class CostTable(NamedTuple):
     """Attack costs, a row per image and a column per attack.
 
     Attributes:
-      costs: i32[N,A], iterations; `max_iterations` of the attack where it failed.
+      costs: i32[N,A], iterations; `max_iterations` of the attack where it failed. Floats if the
+        cost of an attack is no count.
       success: bool[N,A]; a cost without success is censored, not measured.
       queries: i32[N,A], queries to the classifier, besides one for its label.
       gradients: i32[N,A], the number of these queries that asked for a gradient too.
       labels: i64[N], what the classifier predicts for the original images.
     """
 
-    costs: NDArray[np.int32]
+    costs: Costs
     success: NDArray[np.bool_]
     queries: NDArray[np.int32]
     gradients: NDArray[np.int32]
