@@ -11,8 +11,12 @@ import pkgutil
 from a2d_tf.features import MSP, Energy, Entropy, Margin
 from baselines.kd import KD
 from baselines.lid import LID, LID5
+from baselines.mahalanobis import Mahalanobis
+from baselines.squeezing import FeatureSqueezing
 
 for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, and no more
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Energy", "Entropy", "KD", "LID", "LID5", "MSP", "Margin"]
+__all__ = [
+    "Energy", "Entropy", "FeatureSqueezing", "KD", "LID", "LID5", "MSP", "Mahalanobis", "Margin",
+]
