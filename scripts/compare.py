@@ -13,7 +13,7 @@ from absl import flags
 
 from a2d_tf.attacks import PRESETS
 from a2d_tf.evaluation import artifacts, comparison
-from a2d_tf.reports import comparison_report
+from a2d_tf.reports import comparison_table
 from a2d_tf.threats import PRESETS as THREATS
 
 FLAGS = flags.FLAGS
@@ -68,7 +68,9 @@ def main() -> None:
         progress=cli.TerminalProgress(),
     )
     report = os.path.join(workdir, artifacts.REPORT)
-    cli.show([comparison_report.table(results)], f"Report: {report}")
+    cli.show(
+        [comparison_table.table(results)], f"Report: {report}", comparison_table.answer(results)
+    )
 
 
 if __name__ == "__main__":

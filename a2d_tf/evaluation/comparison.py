@@ -17,6 +17,7 @@ from a2d_tf.evaluation.methods import (
     Scores,
     baseline,
     cost_methods,
+    simplest_methods,
 )
 from a2d_tf.evaluation.summary import ScoresByThreat
 from a2d_tf.features import AttackCost, DirectionCosts, Feature
@@ -102,13 +103,14 @@ def run_comparison(
       InvalidInputError: unknown names, or too few images or adversarial inputs.
       UnsuitableClassifierError: the classifier cannot be attacked.
     """
-    baselines = {
+    baselines = simplest_methods() | {
         _short_name(name): baseline(name, comparison.seed) for name in comparison.baselines
     }
     data, model = prepare(
         comparison, workdir, baselines, data_dir=data_dir, model=model, progress=progress
     )
-    recipes, methods = list(data.threats), cost_methods(data) | baselines
+    # The simplest come first, and the other baselines last.
+    recipes, methods = list(data.threats), simplest_methods() | cost_methods(data) | baselines
     scorers = {
         name: Scorer(name, method, data, comparison.seed, progress)
         for name, method in methods.items()
@@ -119,6 +121,11 @@ def run_comparison(
         **_settings(comparison, model, data, methods),
         "columns": {name: method.description for name, method in methods.items()},
         "baselines": list(baselines),
+        "benign_only": [name for name, one in methods.items() if not one.learns_from_threats],
+        "passes": {
+            name: scorer.passes(next(iter(scores[name].values())))
+            for name, scorer in scorers.items()
+        },
         **summary.summarize(data, fitted, unseen, comparison.dataset),
         "seconds": dict(data.stages.seconds),
     }
@@ -161,7 +168,7 @@ def prepare(
     }
     data = ExperimentData(
         classifier, files.sha256(path), dataset, recipes,
-        costs | {DIRECTIONS: DirectionCosts()} | others,
+        costs | {DIRECTIONS: DirectionCosts()}, others=others,
         limit=comparison.limit,
         slow_limits={
             name: comparison.slow_limit for name in costs

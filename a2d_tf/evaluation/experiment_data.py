@@ -62,6 +62,7 @@ class ExperimentData:
       dataset: its test images are used; its training images are there for features that learn.
       threats: the recipes for adversarial inputs, by name.
       features: the features that need no fit, by name, in the order of the columns.
+      others: features to compare with them; attacks among these are not among `attacks`.
       limit: benign test images; fewer if the dataset does not have as many.
       slow_limits: for features that are too slow for all images, by name: of how many images of
         each split they are measured, from the first; and of the adversarial images that were made
@@ -83,6 +84,7 @@ class ExperimentData:
         threats: Mapping[str, Threat],
         features: Mapping[str, Feature],
         *,
+        others: Mapping[str, Feature] = {},
         limit: int,
         slow_limits: Mapping[str, int],
         shuffle: int | None,
@@ -92,7 +94,8 @@ class ExperimentData:
         self.classifier = classifier
         self.dataset = dataset
         self.threats = dict(threats)
-        self.features = dict(features)
+        self.features = {**others, **features}
+        self._compared = dict(features)
         self.slow_limits = dict(slow_limits)
         self.cache_key = {
             "model": model_key, "dataset": dataset.digest(), "limit": limit, "shuffle": shuffle,
@@ -106,9 +109,9 @@ class ExperimentData:
 
     @property
     def attacks(self) -> dict[str, Attack]:
-        """The attacks whose costs are among the features, by name."""
+        """The attacks whose costs are compared, by name."""
         return {
-            name: feature.attack for name, feature in self.features.items()
+            name: feature.attack for name, feature in self._compared.items()
             if isinstance(feature, AttackCost)
         }
 
