@@ -96,6 +96,7 @@ RENAMED: dict[str, str] = {
     "export.intake.of_bytes": "export.request_checks.guard_uint8_images",
     "export.intake.of_images": "export.request_checks.guard_float_images",
     "image_files.scaled": "images.image_files.scale",
+    "plots.IntArray": "reports.comparison_figures.CostArray",
     "progress.Silent": "reports.progress.NullProgress",
     "report.Grid": "reports.tables.Table",
     "report.grid": "reports.tables.to_markdown",
