@@ -67,7 +67,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "pixels": ("images.spec",),
     "plots": ("reports.comparison_figures", "reports.axes"),
     "progress": ("reports.progress",),
-    "report": ("reports.comparison_report", "reports.tables"),
+    "report": ("reports.comparison_report", "reports.comparison_table", "reports.tables"),
     "saved_models": (
         "classifiers.saved_model_logits", "classifiers.flat_graph", "classifiers.squashing",
     ),
@@ -98,6 +98,7 @@ RENAMED: dict[str, str] = {
     "export.intake.of_bytes": "export.request_checks.guard_uint8_images",
     "export.intake.of_images": "export.request_checks.guard_float_images",
     "image_files.scaled": "images.image_files.scale",
+    "plots.IntArray": "reports.comparison_figures.CostArray",
     "progress.Silent": "reports.progress.NullProgress",
     "report.Grid": "reports.tables.Table",
     "report.grid": "reports.tables.to_markdown",

@@ -75,6 +75,23 @@ def activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
     An activation is a layer with a non-linear `activation` (Conv2D, Dense, Activation, ...) or
     one of `ACTIVATIONS`, nested models included.
     """
+    return [_flat(output) for output in _activations(model, images)]
+
+
+def pooled_layers(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+    """The mean over places [N,C] of every non-linear activation before the output.
+
+    It is the output itself if there is none.
+    """
+    found = _activations(model, images)
+    return [
+        tf.reduce_mean(output, axis=tuple(range(1, output.shape.rank - 1)))
+        for output in found[:-1] or found
+    ]
+
+
+def _activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+    """The outputs of every non-linear activation, and the model's own."""
     found: list[tf.Tensor] = []
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -86,7 +103,7 @@ def activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
     outputs = _walk(model, images, call)
     if not any(output is outputs for output in found):
         found.append(outputs)
-    return [_flat(output) for output in found]
+    return found
 
 
 def layer_names(model: keras.Model) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ from absl import flags
 from a2d_tf import attacks, features, threats
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation import artifacts, comparison
-from a2d_tf.reports import comparison_report
+from a2d_tf.reports import comparison_table
 
 FLAGS = flags.FLAGS
 DIGITS_LIMIT, LIMIT = 100, 1000
@@ -86,7 +86,9 @@ def main() -> None:
         progress=cli.TerminalProgress(),
     )
     report = os.path.join(workdir, artifacts.REPORT)
-    cli.show([comparison_report.table(results)], f"Report: {report}")
+    cli.show(
+        [comparison_table.table(results)], f"Report: {report}", comparison_table.answer(results)
+    )
 
 
 if __name__ == "__main__":

@@ -93,7 +93,9 @@ def test_compare_has_it_in_its_table(
     )
     assert compared.returncode == 0, compared.stderr
     results = json.loads((folder / "run" / "results.json").read_text())
-    assert results["baselines"] == ["margin", "blur"] and "blur" in compared.stdout
+    assert results["baselines"] == [
+        "margin", "msp", "entropy", "energy", "first-order", "blur",
+    ] and "blur" in compared.stdout
     row = results["cells"]["bim-a"]
     assert 0 < row["blur"]["auroc"] <= 1 and row["margin"]["auroc"] > 0.8
     assert results["columns"]["blur"] == "change of the logits under a blur; benign images only"

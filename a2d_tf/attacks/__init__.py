@@ -9,6 +9,7 @@ from a2d_tf.attacks.boundary_attack import DBA
 from a2d_tf.attacks.carlini_wagner import CarliniWagner
 from a2d_tf.attacks.deepfool import DeepFool
 from a2d_tf.attacks.fast_gradient_method import FGSM
+from a2d_tf.attacks.first_order import FirstOrder
 from a2d_tf.attacks.jsma import JSMA, PairwiseJSMA
 from a2d_tf.attacks.lbfgs import LBFGS
 from a2d_tf.attacks.local_search import LocalSearch
@@ -16,15 +17,15 @@ from a2d_tf.attacks.presets import PRESETS, preset
 from a2d_tf.attacks.runner import AttackResult, AttackStream
 from a2d_tf.attacks.step_size import calibrate
 
-# Attacks whose cost is counted. PairwiseJSMA crafts threats only.
+# Attacks that have a cost. PairwiseJSMA crafts threats only.
 REGISTRY: dict[str, type[Attack]] = {
     attack.name: attack for attack in (
-        BIM, BIM2, JSMA, DBA, FGSM, DeepFool, LBFGS, LocalSearch, CarliniWagner,
+        BIM, BIM2, JSMA, DBA, FGSM, DeepFool, LBFGS, LocalSearch, CarliniWagner, FirstOrder,
     )
 }
 
 __all__ = [
     "Attack", "AttackResult", "AttackStream", "BIM", "BIM2", "CarliniWagner", "DBA", "DeepFool",
-    "FGSM", "JSMA", "LBFGS", "LocalSearch", "PRESETS", "PairwiseJSMA", "REGISTRY", "calibrate",
-    "preset",
+    "FGSM", "FirstOrder", "JSMA", "LBFGS", "LocalSearch", "PRESETS", "PairwiseJSMA", "REGISTRY",
+    "calibrate", "preset",
 ]

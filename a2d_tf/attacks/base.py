@@ -38,6 +38,8 @@ class Attack(abc.ABC):
         'let these images choose its steps (preset="own", attacks.calibrate), or choose another '
         "attack"
     )
+    # Of the cost: an integer counts iterations, a float is a number of another unit.
+    cost_dtype: ClassVar[type] = np.int32
     max_iterations: int
 
     def __post_init__(self) -> None:
@@ -156,6 +158,12 @@ class Attack(abc.ABC):
             )
         classes = class_count(classifier, images)
         return checks.class_labels(given, len(images), what, classes).astype(np.int32)
+
+
+def cost_dtype(attacks: Iterable[Attack]) -> type:
+    """What the costs of several attacks are together: i32 if all are counts, or else f64."""
+    counted = all(np.issubdtype(attack.cost_dtype, np.integer) for attack in attacks)
+    return np.int32 if counted else np.float64
 
 
 def needs(attacks: Iterable[Attack]) -> dict[str, bool]:

@@ -86,6 +86,10 @@ class Steppable(Protocol):
     def max_iterations(self) -> int:
         """The iterations after which an example counts as not attackable."""
 
+    @property
+    def cost_dtype(self) -> type:
+        """The NumPy type of the costs."""
+
     def start(self, examples: Examples) -> State:
         """The initial state of examples, before any query."""
 
@@ -212,11 +216,11 @@ def rows(
 
 def _without_invalid(finished: State) -> State:
     """Finished rows, of which those that came to nothing are invalid and have no cost."""
-    valid = finished["valid"] & are_finite(finished["images"])
+    valid, cost = finished["valid"] & are_finite(finished["images"]), finished["cost"]
     return finished | {
         "valid": valid,
         "success": finished["success"] & valid,
-        "cost": tf.where(valid, finished["cost"], finished["max_cost"]),
+        "cost": tf.where(valid, cost, tf.cast(finished["max_cost"], cost.dtype)),
     }
 
 

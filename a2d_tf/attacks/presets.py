@@ -8,6 +8,7 @@ from a2d_tf.attacks.boundary_attack import DBA
 from a2d_tf.attacks.carlini_wagner import CarliniWagner
 from a2d_tf.attacks.deepfool import DeepFool
 from a2d_tf.attacks.fast_gradient_method import FGSM
+from a2d_tf.attacks.first_order import FirstOrder
 from a2d_tf.attacks.jsma import JSMA
 from a2d_tf.attacks.lbfgs import LBFGS
 from a2d_tf.attacks.local_search import LocalSearch
@@ -31,6 +32,7 @@ PRESETS: dict[str, dict[str, Attack]] = {
     },
 }
 # The other attacks that the paper compares (section 5.1), and DeepFool: Foolbox 1.8's defaults.
+# The first-order cost has nothing to set.
 _OTHERS: dict[str, Attack] = {
     "fgsm": FGSM(step=0.001, max_iterations=1000),
     "deepfool": DeepFool(max_iterations=100),
@@ -41,6 +43,7 @@ _OTHERS: dict[str, Attack] = {
     "cw": CarliniWagner(
         initial_const=0.01, step=0.005, binary_search_steps=5, max_iterations=5000
     ),
+    "first-order": FirstOrder(),
 }
 for _attacks in PRESETS.values():
     _attacks |= _OTHERS
@@ -56,7 +59,7 @@ def preset(name: str, dataset: str = "mnist") -> Attack:
     """A cost attack with the published settings.
 
     Args:
-      name: "bim", "bim2", "jsma", "dba", "fgsm", "deepfool", "lbfgs", "lsa" or "cw";
+      name: "bim", "bim2", "jsma", "dba", "fgsm", "deepfool", "lbfgs", "lsa", "cw" or "first-order";
         "bim-search" or "bim2-search" for the same cost by search (`attacks.boundary_search`).
       dataset: "mnist" or "cifar10": whose settings.
 

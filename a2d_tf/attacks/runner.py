@@ -1,7 +1,7 @@
 """Gives batches of images to the loop, and collects its results."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,7 @@ OnFinished = Callable[[int], None]
 SEGMENT_STEPS = 64
 NO_COST = -1  # a `min_cost` below every cost
 MAX_SEED = 2**32 - 1
+Costs: TypeAlias = NDArray[Any]  # i32, or f32 of an attack whose cost is no count
 
 
 class AttackResult(NamedTuple):
@@ -27,7 +28,7 @@ class AttackResult(NamedTuple):
         kept.
       cost: i32[N], the zero-based index of the iteration at which the attack stopped (one-based
         for DBA, as published). It is `max_iterations`, or the lower `max_cost` that was given, if
-        the attack did not succeed before.
+        the attack did not succeed before. `FirstOrder` gives numbers f32[N] instead of counts.
       success: bool[N].
       queries: i32[N], the number of queries to the classifier.
       gradients: i32[N], the number of these queries that asked for a gradient too.
@@ -37,7 +38,7 @@ class AttackResult(NamedTuple):
     """
 
     adversarial: Images
-    cost: NDArray[np.int32]
+    cost: Costs
     success: NDArray[np.bool_]
     queries: NDArray[np.int32]
     gradients: NDArray[np.int32]
@@ -126,8 +127,9 @@ class AttackStream:
         """The results in the order of the images, after the last of them."""
         if not self._finished:
             none = np.zeros(0, np.int32)
+            cost: Costs = none.astype(self._attack.cost_dtype)
             return AttackResult(
-                np.zeros((0, 0, 0, 0), np.float32), none, none > 0, none, none, none > 0
+                np.zeros((0, 0, 0, 0), np.float32), cost, none > 0, none, none, none > 0
             )
         index, images, *others = (
             np.concatenate(parts) for parts in zip(*self._finished, strict=True)

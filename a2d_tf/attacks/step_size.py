@@ -93,6 +93,8 @@ def calibrate(
 class _Trial:
     """An attack whose step is a variable, so that one graph serves every step that is tried."""
 
+    cost_dtype = np.int32
+
     def __init__(self, template: BIM, cost: int):
         self.max_iterations = MAX_TO_MEDIAN_RATIO * cost
         self._step = tf.Variable(0.0, trainable=False)

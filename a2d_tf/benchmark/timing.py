@@ -101,7 +101,9 @@ def time_attack(
     passes.repeat(PASSES)
     result = stream.result()
     queries, gradients = int(result.queries.sum()), int(result.gradients.sum())
-    iterations = int(result.cost.sum() + result.success.sum())
+    iterations = queries
+    if np.issubdtype(attack.cost_dtype, np.integer):
+        iterations = int(result.cost.sum() + result.success.sum())
     return AttackTiming(
         images=count, batch_size=batch_size, iterations=iterations, queries=queries,
         gradients=gradients, seconds=seconds, limit_seconds=passes.seconds(queries, gradients),

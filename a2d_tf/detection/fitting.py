@@ -247,7 +247,8 @@ def _measure(
         if name not in plain:
             values = feature.measure_fit_batches(classifier, batches, part.rows)
             queries, gradients = (
-                np.full(len(values), count, np.int64) for count in feature.passes
+                np.full(len(values), count, np.int64)
+                for count in feature.passes_of(values.shape[1])
             )
             measured[name] = Measured(values, queries, gradients)
             if options.on_finished:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from a2d_tf.attacks.runner import Costs
 from a2d_tf.checks import lookup
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.errors import InvalidInputError
@@ -48,6 +49,7 @@ class Detection:
       columns: f64[N,D], what was measured of the images; NaN where that failed.
       column_names: the names of the columns.
       cost_names: the names of those columns that are costs of attacks.
+      counted_names: those of the costs that count iterations.
       label: i64[N], what the classifier predicts.
       valid: bool[N], whether the image could be judged; all are if nothing is given.
     """
@@ -57,6 +59,7 @@ class Detection:
     columns: NDArray[np.float64]
     column_names: Sequence[str]
     cost_names: Sequence[str]
+    counted_names: Sequence[str]
     label: Labels
     valid: NDArray[np.bool_] = None  # type: ignore[assignment]
 
@@ -65,10 +68,14 @@ class Detection:
             object.__setattr__(self, "valid", np.ones(len(self.label), np.bool_))
 
     @property
-    def costs(self) -> NDArray[np.int32]:
-        """The costs of the attacks, i32[N,A], in iterations; 0 for an invalid image."""
+    def costs(self) -> Costs:
+        """The costs of the attacks, i32[N,A] in iterations; f64[N,A] if not all are counts.
+
+        They are 0 for an invalid image.
+        """
         places = [list(self.column_names).index(name) for name in self.cost_names]
-        return np.where(self.valid[:, None], self.columns[:, places], 0).astype(np.int32)
+        every = np.where(self.valid[:, None], self.columns[:, places], 0)
+        return every.astype(np.int32) if len(self.counted_names) == len(places) else every
 
     def to_frame(self, names: Sequence[str] | None = None) -> Any:
         """A pandas DataFrame with a row per image: label, score, verdict, validity, all columns.
@@ -98,13 +105,18 @@ class Detection:
         Args:
           names: N names of the images.
         """
-        costs = self.costs
+        measured = {name: np.where(self.valid, self[name], 0) for name in self.cost_names}
+        costs = [
+            values.astype(np.int32) if name in self.counted_names else values
+            for name, values in measured.items()
+        ]
         others = [name for name in self.column_names if name not in self.cost_names]
         header = ["image", "label", "score", "is_adversarial", "valid"]
         header += [f"cost_{name}" for name in self.cost_names] + others
         rows = [
             [name, self.label[index], self.score[index], int(self.is_adversarial[index]),
-             int(self.valid[index]), *costs[index], *(self[other][index] for other in others)]
+             int(self.valid[index]), *(values[index] for values in costs),
+             *(self[other][index] for other in others)]
             for index, name in enumerate(names)
         ]
         return header, rows
@@ -135,6 +147,7 @@ def detect(state: DetectorState, table: FeatureTable) -> Detection:
         columns=values,
         column_names=tuple(state.column_names),
         cost_names=tuple(state.cost_names),
+        counted_names=tuple(state.counted_names),
         label=np.where(valid, table.labels, INVALID["label"]),
         valid=valid,
     )

@@ -49,6 +49,15 @@ class DetectorState:
             name for name, feature in self.features.items() if isinstance(feature, AttackCost)
         ]
 
+    @property
+    def counted_names(self) -> list[str]:
+        """Those costs that count iterations; another is a number, as that of `FirstOrder`."""
+        return [
+            name for name, feature in self.features.items()
+            if isinstance(feature, AttackCost)
+            and np.issubdtype(feature.attack.cost_dtype, np.integer)
+        ]
+
     def column_slice(self, feature: str) -> slice:
         """Where the columns of a feature are among all columns."""
         start = 0
@@ -80,9 +89,9 @@ def orientation(
 def check_combination(features: Mapping[str, Feature], detector: Detector) -> None:
     """Raises InvalidInputError if the detector cannot judge columns of these features."""
     both = [name for name, feature in features.items() if feature.adversarial_is == "either"]
-    if both and not detector.learns_from_adversarial:
+    if both and not (detector.learns_from_adversarial or detector.is_two_sided):
         raise InvalidInputError(
             f"expected a detector that weighs its columns for {', '.join(both)}, got "
-            f"{detector.name}, which takes each column for a cost; choose one that learns from "
-            "adversarial images"
+            f"{detector.name}, which takes each column for a cost; choose profile, or one that "
+            "learns from adversarial images"
         )

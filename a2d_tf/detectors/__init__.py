@@ -11,6 +11,7 @@ from a2d_tf.detectors.base import Detector
 from a2d_tf.detectors.conformal import Conformal
 from a2d_tf.detectors.knn import KNN
 from a2d_tf.detectors.logistic import Logistic
+from a2d_tf.detectors.profile import Profile
 from a2d_tf.detectors.svm import SVM
 from a2d_tf.detectors.threshold import Threshold
 from a2d_tf.detectors.trees import Forest, Tree
@@ -18,7 +19,7 @@ from a2d_tf.detectors.zscore import ZScore
 
 REGISTRY: dict[str, type[Detector]] = {
     detector.name: detector
-    for detector in (ZScore, Conformal, KNN, SVM, Tree, Forest, Logistic, Threshold)
+    for detector in (ZScore, Conformal, KNN, SVM, Tree, Forest, Logistic, Threshold, Profile)
 }
 
 
@@ -32,8 +33,8 @@ def load(path: str | Path) -> Detector:
 
 
 __all__ = [
-    "Conformal", "Detector", "Forest", "KNN", "Logistic", "REGISTRY", "SVM", "Threshold", "Tree",
-    "ZScore", "load",
+    "Conformal", "Detector", "Forest", "KNN", "Logistic", "Profile", "REGISTRY", "SVM",
+    "Threshold", "Tree", "ZScore", "load",
 ]
 
 __getattr__ = deprecated.names_of("detectors")

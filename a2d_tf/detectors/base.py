@@ -49,6 +49,8 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
 
     name: ClassVar[str]
     learns_from_adversarial: ClassVar[bool] = True
+    # Whether it judges columns of which it is not known on which side adversarial inputs lie.
+    is_two_sided: ClassVar[bool] = False
     # Whether a higher value of any column never raises the score, whatever was learned.
     is_monotone: ClassVar[bool] = False
     # Whether the scores depend on the fit; if not, the fit sets the threshold only.

@@ -73,14 +73,14 @@ class Conformal(Detector):
 def _combined(benign: Columns, columns: tf.Tensor) -> tf.Tensor:
     """The negative sum of the logarithms of the p-values, f64[n], of columns f64[n,D]."""
     p_values = [
-        _interpolate(column, *_p_value_steps(its))
+        interpolate(column, *_p_value_steps(its))
         for column, its in zip(tf.unstack(columns, axis=1), benign.T, strict=True)
     ]
     return -tf.reduce_sum(tf.math.log(tf.stack(p_values)), axis=0)
 
 
 def _p_value_steps(benign: Columns) -> tuple[Columns, Columns]:
-    """Values and their p-values, between which `_interpolate` draws straight lines.
+    """Values and their p-values, between which `interpolate` draws straight lines.
 
     So values that are lower than all benign ones differ too.
     """
@@ -92,7 +92,7 @@ def _p_value_steps(benign: Columns) -> tuple[Columns, Columns]:
     return np.array([least, *values]), np.array([MIN_P_VALUE, *as_low])
 
 
-def _interpolate(values: tf.Tensor, places: Columns, heights: Columns) -> tf.Tensor:
+def interpolate(values: tf.Tensor, places: Columns, heights: Columns) -> tf.Tensor:
     """Heights at increasing places, with straight lines between and constant outside."""
     right = tf.searchsorted(tf.constant(places), values, side="right")
     left = tf.clip_by_value(right - 1, 0, len(places) - 2)

@@ -17,6 +17,10 @@ Sizes = dict[str, int]  # of axes, by the letters below
 # For each detector: what it learned. The kind is "f" (finite numbers), "i" (whole numbers) or "b"
 # (truth values). Of the axes, D are the columns; the other letters stand for any size, the same
 # wherever they occur.
+TREES = {
+    "roots": ("i", "T"), "column": ("i", "N"), "split": ("f", "N"), "left": ("i", "N"),
+    "right": ("i", "N"), "share": ("f", "N"),
+}
 LEARNED: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "zscore": {"power": ("f", "D"), "mean": ("f", "D"), "deviation": ("f", "D")},
     "conformal": {"benign": ("f", "ND")},
@@ -24,10 +28,14 @@ LEARNED: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "svm": {"support": ("f", "SD"), "weights": ("f", "S"), "bias": ("f", ""), "gamma": ("f", "")},
     "logistic": {"weights": ("f", "P"), "bias": ("f", ""), "transformed": ("b", "D")},
     "threshold": {},
-} | dict.fromkeys(("tree", "forest"), {
-    "roots": ("i", "T"), "column": ("i", "N"), "split": ("f", "N"), "left": ("i", "N"),
-    "right": ("i", "N"), "share": ("f", "N"),
-})
+    "tree": TREES,
+    "forest": TREES,
+    "profile": {
+        "shift": ("f", "D"), "mean": ("f", "D"), "deviation": ("f", "D"), **TREES,
+        "lowest_places": ("f", "L"), "lowest_heights": ("f", "L"), "lowest_decay": ("f", ""),
+        "unusual_places": ("f", "U"), "unusual_heights": ("f", "U"), "unusual_decay": ("f", ""),
+    },
+}
 # Versions before 0.6 wrote a Conformal's threshold twice, and no "transformed" of a Logistic.
 OLD = {"conformal": {"threshold": ("f", "")}}
 MISSING_IN_OLD = {"logistic": {"transformed"}}
@@ -145,7 +153,7 @@ def _ranges(
                 of("calibration")[1] >= 1 and of("calibration")[1] % 1 == 0
             ),
         ))
-    if name == "zscore":
+    if name in ("zscore", "profile"):
         rules.append(("deviations > 0", lambda: bool((of("deviation") > 0).all())))
     if name == "svm":
         rules.append(("'fitted_gamma' > 0", lambda: bool(of("gamma") > 0)))
@@ -155,8 +163,18 @@ def _ranges(
         rules.append(("a weight for each predictor of a logistic", lambda: sizes["P"] == (
             sizes["D"] + int(arrays.get("fitted_transformed", np.ones(sizes["D"])).sum())
         )))
-    if name in ("tree", "forest"):
+    if name in ("tree", "forest", "profile"):
         rules += _tree_ranges(of, sizes)
+    if name in ("tree", "forest"):
+        rules.append(("shares from 0 to 1", lambda: _is_within(of("share"), 0, 1)))
+    if name == "profile":
+        for what in ("lowest", "unusual"):
+            rules.append((
+                f"increasing places and a decay > 0 of {what!r}",
+                lambda what=what: bool(  # type: ignore[misc]
+                    (np.diff(of(f"{what}_places")) > 0).all() and of(f"{what}_decay") > 0
+                ),
+            ))
     return rules
 
 
@@ -177,9 +195,12 @@ def _tree_ranges(
             of("roots") < len(nodes))).all())),
         ("columns of the nodes among all columns", lambda: bool(((of("column") >= 0) & (
             of("column") < sizes["D"])).all())),
-        ("shares from 0 to 1", lambda: bool(((of("share") >= 0) & (of("share") <= 1)).all())),
         ("children that come after their parents", are_children),
     ]
+
+
+def _is_within(values: NDArray[Any], low: float, high: float) -> bool:
+    return bool(((values >= low) & (values <= high)).all())
 
 
 def _wrong(place: str, wanted: str, found: str) -> InvalidInputError:

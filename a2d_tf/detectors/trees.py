@@ -1,7 +1,7 @@
 """A decision tree and a random forest: benign and adversarial images (paper, section C)."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,28 +46,11 @@ class _Trees(Detector):
         """The trees."""
 
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        trees = [tree.tree_ for tree in self._grow(columns, is_adversarial)]
-        roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
-        return {
-            "roots": roots,
-            "column": np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
-            "split": np.concatenate([tree.threshold for tree in trees]),
-            "left": _numbered(roots, [tree.children_left for tree in trees]),
-            "right": _numbered(roots, [tree.children_right for tree in trees]),
-            "share": np.concatenate([tree.value[:, 0, 1] for tree in trees]),
-        }
+        grown = [tree.tree_ for tree in self._grow(columns, is_adversarial)]
+        return tables(grown, [tree.value[:, 0, 1] for tree in grown])
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
-        # scikit-learn splits in single precision.
-        values = tf.cast(tf.cast(columns, tf.float32), tf.float64)
-        node = tf.tile(tf.constant(self.roots_)[None], [tf.shape(columns)[0], 1])
-        for _ in range(_depth(self.roots_, self.left_, self.right_)):
-            value = tf.gather(values, tf.gather(self.column_, node), batch_dims=1)
-            left = tf.gather(self.left_, node)
-            goes_left = value <= tf.gather(self.split_, node)
-            child = tf.where(goes_left, left, tf.gather(self.right_, node))
-            node = tf.where(left == LEAF, node, child)
-        return tf.reduce_mean(tf.gather(self.share_, node), axis=1)
+        return mean_of_leaves(columns, self.learned)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -102,6 +85,33 @@ class Forest(_Trees):
         forest = RandomForestClassifier(random_state=self.seed).fit(columns, is_adversarial)
         grown: Sequence[DecisionTreeClassifier] = forest.estimators_
         return grown
+
+
+def tables(grown: Sequence[Any], shares: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+    """scikit-learn's trees as tables of nodes, each with the share that stands for it."""
+    roots = np.cumsum([0, *(tree.node_count for tree in grown[:-1])])
+    return {
+        "roots": roots,
+        "column": np.maximum(np.concatenate([tree.feature for tree in grown]), 0),
+        "split": np.concatenate([tree.threshold for tree in grown]),
+        "left": _numbered(roots, [tree.children_left for tree in grown]),
+        "right": _numbered(roots, [tree.children_right for tree in grown]),
+        "share": np.concatenate(shares),
+    }
+
+
+def mean_of_leaves(columns: tf.Tensor, learned: Mapping[str, NDArray[Any]]) -> tf.Tensor:
+    """The mean share f64[n] of the leaves that columns f64[n,D] fall into; see `tables`."""
+    roots, left, right = learned["roots"], learned["left"], learned["right"]
+    # scikit-learn splits in single precision.
+    values = tf.cast(tf.cast(columns, tf.float32), tf.float64)
+    node = tf.tile(tf.constant(roots)[None], [tf.shape(columns)[0], 1])
+    for _ in range(_depth(roots, left, right)):
+        value = tf.gather(values, tf.gather(learned["column"], node), batch_dims=1)
+        goes_left = value <= tf.gather(learned["split"], node)
+        child = tf.where(goes_left, tf.gather(left, node), tf.gather(right, node))
+        node = tf.where(tf.gather(left, node) == LEAF, node, child)
+    return tf.reduce_mean(tf.gather(learned["share"], node), axis=1)
 
 
 def _numbered(roots: NDArray[np.intp], children: list[NDArray[np.intp]]) -> NDArray[np.intp]:

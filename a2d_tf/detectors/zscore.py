@@ -15,7 +15,8 @@ from a2d_tf import checks
 from a2d_tf.detectors.base import MIN_INPUTS, Columns, Detector, is_cost_like
 from a2d_tf.errors import InvalidInputError
 
-# Box-Cox needs positive numbers, and costs contain 0.
+# Box-Cox needs positive numbers, and costs contain 0. Costs that are all below 1 are no counts, and
+# are shifted by the largest of them.
 SHIFT = 1.0
 # If most costs are at the maximum, the likeliest power grows without end, and costs overflow.
 MAX_POWER = 5.0
@@ -60,24 +61,32 @@ class ZScore(Detector):
 
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
         benign = columns[~is_adversarial]
+        largest = benign.max(axis=0)
+        shift = np.where(largest > 0, np.minimum(largest, SHIFT), SHIFT)
         power = np.array([
-            _box_cox_power(column) if cost_like else NO_TRANSFORM
-            for column, cost_like in zip(benign.T, is_cost_like(columns), strict=True)
+            _box_cox_power(column + its) if cost_like else NO_TRANSFORM
+            for column, its, cost_like in zip(benign.T, shift, is_cost_like(columns), strict=True)
         ])
         transformed = np.stack([
-            _box_cox(column, one).numpy() for column, one in zip(benign.T, power, strict=True)
+            _box_cox(column, its, one).numpy()
+            for column, its, one in zip(benign.T, shift, power, strict=True)
         ], axis=1)
         deviation = transformed.std(axis=0)
         return {
             "power": power,
+            "shift": shift,
             "mean": transformed.mean(axis=0),
             "deviation": np.where(deviation > 0, deviation, 1.0),  # of a constant column
         }
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
+        # A detector of a version before 0.6 shifted all columns alike.
+        shift = getattr(self, "shift_", np.full(self.n_features_in_, SHIFT))
         transformed = tf.stack([
-            _box_cox(column, power)
-            for column, power in zip(tf.unstack(columns, axis=1), self.power_, strict=True)
+            _box_cox(column, its, power)
+            for column, its, power in zip(
+                tf.unstack(columns, axis=1), shift, self.power_, strict=True
+            )
         ], axis=1)
         z = (transformed - self.mean_) / self.deviation_
         # At least `votes` columns call the input benign if the `votes`-th largest Z-score does.
@@ -85,21 +94,21 @@ class ZScore(Detector):
         return -tf.sort(z, axis=1)[:, decisive]
 
 
-def _box_cox(column: Any, power: float) -> tf.Tensor:
+def _box_cox(column: Any, shift: float, power: float) -> tf.Tensor:
     """The Box-Cox transform f64[n] of a column, shifted so that a cost of 0 is positive."""
     values = tf.convert_to_tensor(column, tf.float64)
     if power == NO_TRANSFORM:
         return values
-    logarithm = tf.math.log(tf.maximum(values + SHIFT, np.finfo(np.float64).tiny))
+    logarithm = tf.math.log(tf.maximum(values + shift, np.finfo(np.float64).tiny))
     if power == 0:
         return logarithm
     return tf.math.expm1(float(power) * logarithm) / float(power)
 
 
-def _box_cox_power(costs: Columns) -> float:
-    if np.ptp(costs) == 0:
+def _box_cox_power(shifted: Columns) -> float:
+    if np.ptp(shifted) == 0:
         return NO_TRANSFORM
     search = functools.partial(
         scipy.optimize.minimize_scalar, bounds=(-MAX_POWER, MAX_POWER), method="bounded"
     )
-    return float(scipy.stats.boxcox_normmax(costs + SHIFT, method="mle", optimizer=search))
+    return float(scipy.stats.boxcox_normmax(shifted, method="mle", optimizer=search))

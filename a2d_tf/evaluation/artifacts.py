@@ -8,7 +8,7 @@ from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.experiment_data import BENIGN, TEST, ExperimentData
 from a2d_tf.evaluation.methods import Scores
 from a2d_tf.reports import comparison_figures, comparison_report
-from a2d_tf.reports.comparison_figures import ImageCaption, IntArray
+from a2d_tf.reports.comparison_figures import ImageCaption, CostArray
 from a2d_tf.storage import files
 
 RESULTS, REPORT = "results.json", "report.md"
@@ -48,7 +48,7 @@ def write(
     files.save_text(workdir / REPORT, comparison_report.markdown(results, pictures))
 
 
-def _costs(data: ExperimentData) -> dict[str, dict[str, IntArray]]:
+def _costs(data: ExperimentData) -> dict[str, dict[str, CostArray]]:
     return {
         attack: {
             input_type: data.costs(input_type, TEST, [attack])[:, 0]
@@ -71,6 +71,6 @@ def _examples(data: ExperimentData) -> dict[str, list[ImageCaption]]:
     return rows
 
 
-def _caption(label: int, costs: IntArray, data: ExperimentData) -> str:
-    lines = [f"{name} {cost}" for name, cost in zip(data.attacks, costs, strict=True)]
+def _caption(label: int, costs: CostArray, data: ExperimentData) -> str:
+    lines = [f"{name} {cost:.5g}" for name, cost in zip(data.attacks, costs, strict=True)]
     return "\n".join([f"label {label}", *lines])

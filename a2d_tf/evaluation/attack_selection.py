@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import BIM, Attack, calibrate
-from a2d_tf.attacks.runner import OnFinished
+from a2d_tf.attacks.runner import Costs, OnFinished
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation import metrics
@@ -58,10 +58,10 @@ class AttackScore(NamedTuple):
 
 
 class AttackTiming(NamedTuple):
-    """Costs of an attack, i32[N] and i32[M], and the seconds f64[] for all of them."""
+    """Costs of an attack, [N] and [M], and the seconds f64[] for all of them."""
 
-    benign: NDArray[np.int32]
-    adversarial: NDArray[np.int32]
+    benign: Costs
+    adversarial: Costs
     seconds: NDArray[np.float64]
 
 

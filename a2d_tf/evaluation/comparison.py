@@ -16,6 +16,7 @@ from a2d_tf.evaluation.methods import (
     Scores,
     baseline,
     cost_methods,
+    simplest_methods,
 )
 from a2d_tf.evaluation.model_and_dataset import DEFAULT_MODELS, model_and_dataset
 from a2d_tf.evaluation.own_settings import OWN, own_attacks, own_threats
@@ -34,7 +35,6 @@ FittedOn = tuple[str, ...]
 AllScores = dict[str, dict[FittedOn, Scores]]  # method -> threats it was fitted on -> scores
 # These make thousands of queries per image, where the others make hundreds.
 SLOW = ("dba", "lsa", "cw")
-MOST_DIRECTIONS = 100  # costs towards every class are not counted of classifiers with more
 # The attacks whose costs are compared: counted, or on the small digits by search, which gives the
 # same order in a tenth of the time.
 DEFAULT_ATTACKS = {
@@ -109,13 +109,14 @@ def run_comparison(
       InvalidInputError: unknown names, or too few images or adversarial inputs.
       UnsuitableClassifierError: the classifier cannot be attacked.
     """
-    baselines = {
+    baselines = simplest_methods() | {
         _short_name(one): baseline(one, comparison.seed) for one in comparison.baselines
     }
     data, model = prepare(
         comparison, workdir, baselines, data_dir=data_dir, model=model, progress=progress
     )
-    recipes, methods = list(data.threats), cost_methods(data) | baselines
+    # The simplest come first, and the other baselines last.
+    recipes, methods = list(data.threats), simplest_methods() | cost_methods(data) | baselines
     scorers = {
         name: Scorer(name, method, data, comparison.seed, progress)
         for name, method in methods.items()
@@ -126,6 +127,11 @@ def run_comparison(
         **_settings(comparison, model, data, methods),
         "columns": {name: method.description for name, method in methods.items()},
         "baselines": list(baselines),
+        "benign_only": [name for name, one in methods.items() if not one.learns_from_threats],
+        "passes": {
+            name: scorer.passes(next(iter(scores[name].values())))
+            for name, scorer in scorers.items()
+        },
         # Threats that are given as they are have no published figures.
         **summary.summarize(
             data, fitted, unseen,
@@ -185,12 +191,14 @@ def prepare(
     costs = own_attacks(data, comparison.attacks) if own else {
         name: attacks.preset(name, comparison.preset) for name in comparison.attacks
     }
-    data.features = {name: AttackCost(attack=attack) for name, attack in costs.items()}
-    if data.classes <= MOST_DIRECTIONS:
-        data.features[DIRECTIONS] = DirectionCosts()
-    for method in baselines.values():
-        if not method.needs_images:
-            data.features |= method.features
+    compared: dict[str, Feature] = {
+        name: AttackCost(attack=attack) for name, attack in costs.items()
+    }
+    others = {
+        name: feature for method in baselines.values() if not method.needs_images
+        for name, feature in method.features.items()
+    }
+    data.set_features(compared | {DIRECTIONS: DirectionCosts()}, others)
     return data, path
 
 

@@ -9,6 +9,8 @@ import scipy.special
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
+from a2d_tf.attacks.base import cost_dtype
+from a2d_tf.attacks.runner import Costs
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.cache_keys import settings_key
@@ -60,6 +62,7 @@ class ExperimentData:
       dataset: its test images are used; its training images are there for features that learn.
       threats: the recipes for adversarial inputs, by name.
       features: the features that need no fit, by name, in the order of the columns.
+      others: features to compare with them; attacks among these are not among `attacks`.
       limit: benign test images; fewer if the dataset does not have as many.
       slow_limits: for features that are too slow for all images, by name: of how many images of
         each split they are measured, from the first; and of the adversarial images that were made
@@ -81,6 +84,7 @@ class ExperimentData:
         threats: Mapping[str, Threat],
         features: Mapping[str, Feature],
         *,
+        others: Mapping[str, Feature] = {},
         limit: int,
         slow_limits: Mapping[str, int],
         shuffle: int | None,
@@ -90,7 +94,7 @@ class ExperimentData:
         self.classifier = classifier
         self.dataset = dataset
         self.threats = dict(threats)
-        self.features = dict(features)
+        self.set_features(features, others)
         self.slow_limits = dict(slow_limits)
         self.cache_key = {
             "model": model_key, "dataset": dataset.digest(), "limit": limit, "shuffle": shuffle,
@@ -103,11 +107,18 @@ class ExperimentData:
         self.classes = classifier.logits(dataset.x_test[:1]).shape[-1]
         self.splits = _split(np.flatnonzero(correct), limit, shuffle)
 
+    def set_features(
+        self, features: Mapping[str, Feature], others: Mapping[str, Feature] = {}
+    ) -> None:
+        """Sets `features` and `others`, for those that are chosen on the data themselves."""
+        self.features = {**others, **features}
+        self._compared = dict(features)
+
     @property
     def attacks(self) -> dict[str, Attack]:
-        """The attacks whose costs are among the features, by name."""
+        """The attacks whose costs are compared, by name."""
         return {
-            name: feature.attack for name, feature in self.features.items()
+            name: feature.attack for name, feature in self._compared.items()
             if isinstance(feature, AttackCost)
         }
 
@@ -161,9 +172,13 @@ class ExperimentData:
         count = min(map(len, parts))
         return np.concatenate([part[:count] for part in parts], axis=1)
 
-    def costs(self, input_type: str, split: str, attacks: Sequence[str]) -> NDArray[np.int32]:
-        """Costs i32[N,A] of attacks for the images of a type and split; see `columns`."""
-        return self.columns(input_type, split, attacks).astype(np.int32)
+    def costs(self, input_type: str, split: str, attacks: Sequence[str]) -> Costs:
+        """Costs of attacks for the images of a type and split; see `columns`.
+
+        They are i32[N,A], or f64 if not all of them are counts.
+        """
+        dtype = cost_dtype(self.attacks[name] for name in attacks)
+        return self.columns(input_type, split, attacks).astype(dtype)
 
     def query_count(self, input_type: str, split: str, name: str) -> QueryCount:
         """The price of a feature for the images of a type and split."""

@@ -28,6 +28,9 @@ ENSEMBLES: tuple[tuple[str, str, str], ...] = (
     ("directions", "logistic", "logistic regression on costs in all directions and"),
 )
 DIRECTIONS = "directions"
+# What any other detector must beat: a forward pass, or a single gradient. They are in every table.
+SIMPLEST = ("margin", "msp", "entropy", "energy", "first-order")
+PASSES = "passes"  # among the scores of a method that is fitted on images: its price
 
 Scores = dict[str, NDArray[np.float32]]
 
@@ -78,6 +81,8 @@ def baseline(name: str | Feature, seed: int) -> Method:
     feature = name if isinstance(name, Feature) else by_name(name)
     if "seed" in (config := feature.config()):
         feature = type(feature).from_config(config | {"seed": seed}, None)
+    is_cost = isinstance(feature, AttackCost)
+    key, what = (name, f"the {name} cost") if is_cost else (feature.name, feature.description)
     detector, settings = feature.default_detector
     kinds = "benign images only"
     if feature.noisy_negatives:
@@ -85,26 +90,29 @@ def baseline(name: str | Feature, seed: int) -> Method:
     elif detectors.REGISTRY[detector].learns_from_adversarial:
         kinds = "benign and adversarial images"
     return Method(
-        features={feature.name: feature}, detector=detectors.REGISTRY[detector](**settings),
-        description=f"{feature.description or feature.name}; {kinds}",
+        features={str(key): feature}, detector=detectors.REGISTRY[detector](**settings),
+        description=f"{what or key}; {kinds}",
         noisy_negatives=feature.noisy_negatives,
     )
+
+
+def simplest_methods() -> dict[str, Method]:
+    """The simplest baselines, each judged by itself; see `SIMPLEST`."""
+    return {name: baseline(name, seed=0) for name in SIMPLEST}
 
 
 def cost_methods(data: ExperimentData) -> dict[str, Method]:
     """The cost of every attack by itself, and ensembles over those that are measured of all."""
     methods = {}
-    for name, feature in data.features.items():
-        if isinstance(feature, AttackCost):
-            limit = data.slow_limits.get(name)
-            part = f", of the first {limit} benign images and what was made from them"
-            methods[name] = Method(
-                features={name: feature}, detector=detectors.Threshold(),
-                description=f"the {name} cost{part if limit else ''}",
-            )
+    for name in data.attacks:
+        limit = data.slow_limits.get(name)
+        part = f", of the first {limit} benign images and what was made from them"
+        methods[name] = Method(
+            features={name: data.features[name]}, detector=detectors.Threshold(),
+            description=f"the {name} cost{part if limit else ''}",
+        )
     costs: dict[str, Feature] = {
-        name: feature for name, feature in data.features.items()
-        if isinstance(feature, AttackCost) and name not in data.slow_limits
+        name: data.features[name] for name in data.attacks if name not in data.slow_limits
     }
     for name, detector, what in ENSEMBLES if costs else ():
         if name == DIRECTIONS and DIRECTIONS not in data.features:
@@ -170,12 +178,33 @@ class Scorer:
             for input_type, where in self._scored().items()
         }
 
+    def passes(self, scores: Scores) -> dict[str, float] | None:
+        """The mean number of queries and of gradients per benign image, besides its label's query.
+
+        Args:
+          scores: what `scores` gave.
+
+        Returns:
+          `queries` and `gradients`; None for an attack that is counted of the first images only.
+        """
+        if self._is_slow:
+            return None
+        if PASSES in scores:
+            queries, gradients = map(float, scores[PASSES])
+            return {"queries": queries, "gradients": gradients}
+        images = len(self._data.splits[TEST])
+        prices = [self._data.query_count(BENIGN, TEST, name) for name in self._method.features]
+        return {
+            "queries": sum(one.queries for one in prices) / images,
+            "gradients": sum(one.gradients for one in prices) / images,
+        }
+
     def _scores_of_images(self, threats: Sequence[str]) -> Scores:
         recipes = {name: settings_key(recipe) for name, recipe in self._data.threats.items()}
         key = self._data.cache_key | {
             "detector": settings_key(self._method.detector),
             "features": [settings_key(one) for one in self._method.features.values()],
-            "fitted_on": list(threats), "threats": recipes, "seed": self._seed,
+            "fitted_on": list(threats), "threats": recipes, "seed": self._seed, "holds": PASSES,
         }
         stage = f"{self._name}/{'+'.join(threats)}"
         return dict(self._data.stages.arrays(stage, key, lambda: self._fit_and_score(threats)))
@@ -206,7 +235,11 @@ class Scorer:
             else:
                 a2d.fit(benign, training_data=training)
             advance(1)
-            scores = {}
+            passes = [
+                feature.passes_of(len(a2d.state.columns[name]))
+                for name, feature in a2d.state.features.items()
+            ]
+            scores: Scores = {PASSES: np.asarray(np.sum(passes, axis=0), np.float32)}
             for input_type, where in scored.items():
                 scores[input_type] = a2d.score(data.samples(*where).images)
                 advance(1)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
-from numpy.typing import NDArray
 
+from a2d_tf.attacks.runner import Costs
 from a2d_tf.detectors import Conformal
 from a2d_tf.detectors.calibration import threshold_at
 from a2d_tf.evaluation import metrics
@@ -79,7 +79,7 @@ def _cell(scores: Scores, threat: str, in_paper: float | None) -> dict[str, Any]
 
 
 def _cost_summary(data: ExperimentData, input_type: str) -> dict[str, Any]:
-    def summary(costs: NDArray[np.int32], cap: int) -> dict[str, Any]:
+    def summary(costs: Costs, cap: int) -> dict[str, Any]:
         lower, median, upper = np.quantile(costs, [0.25, 0.5, 0.75])
         return {
             "n": len(costs),

@@ -11,7 +11,7 @@ from a2d_tf.detection.early_stopping import early_verdicts, stopping_features
 from a2d_tf.detection.result import INVALID, Verdicts
 from a2d_tf.detection.state import DetectorState
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.features import AttackCost, Feature
+from a2d_tf.features import AttackCost, Feature, LogitsFeature
 from a2d_tf.images.spec import Shape
 
 CHUNK = 128  # images measured at once, where a feature names no smaller number
@@ -46,10 +46,9 @@ class Graph:
 
     def judge(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `A2D.predict` gives for images f32[N,H,W,C], N >= 0, and class probabilities."""
-        label, probabilities = self._classified(images)
+        label, logits = self._classified(images)
         measured = {
-            name: measure(images, label, *_no_bounds(label))
-            for name, measure in self._measure.items()
+            name: self._columns(name, images, label, logits) for name in self._measure
         }
         columns = tf.concat(list(measured.values()), axis=1)
         valid = (label >= 0) & are_finite(columns)
@@ -62,10 +61,14 @@ class Graph:
             "score": score,
             "label": tf.cast(label, tf.int64),
             "valid": valid,
-        } | probabilities
+        }
+        if logits is not None:
+            found["probabilities"] = tf.nn.softmax(logits)
         if costs := self._state.cost_names:
             places = [self._state.column_slice(name).start for name in costs]
-            found["costs"] = tf.cast(tf.gather(columns, places, axis=1), tf.int32)
+            together = tf.gather(columns, places, axis=1)
+            counted = costs == self._state.counted_names
+            found["costs"] = tf.cast(together, tf.int32) if counted else together
         if len(costs) < len(measured):
             found["columns"] = columns
         return {name: _unless_invalid(name, values, valid) for name, values in found.items()}
@@ -75,32 +78,41 @@ class Graph:
         if not stopping_features(self._state):
             found = self.judge(images)
             return {name: found[name] for name in Verdicts._fields}
-        label, _ = self._classified(images)
+        label, logits = self._classified(images)
 
         def measure(
             name: str, images: tf.Tensor, labels: tf.Tensor,
             min_cost: tf.Tensor | None, max_cost: tf.Tensor | None,
         ) -> tf.Tensor:
-            bounds = _no_bounds(labels) if min_cost is None else (min_cost, max_cost)
-            return self._measure[name](images, labels, *bounds)
+            if min_cost is None:
+                return self._columns(name, images, labels, logits)
+            return self._measure[name](images, labels, min_cost, max_cost)
 
         return early_verdicts(self._state, images, label, measure)._asdict()
+
+    def _columns(
+        self, name: str, images: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor | None
+    ) -> tf.Tensor:
+        """The columns f64[N,D] of a feature; those of the logits take no pass of their own."""
+        feature = self._state.features[name]
+        if isinstance(feature, LogitsFeature) and logits is not None:
+            return _matrix(feature.from_logits(logits))
+        return self._measure[name](images, labels, *_no_bounds(labels))
 
     @property
     def _threshold(self) -> tf.Tensor:
         return tf.constant(self._state.detector.threshold, tf.float32)
 
-    def _classified(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Labels i32[N], -1 for none, and probabilities f32[N,K] of a classifier that has any."""
+    def _classified(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Labels i32[N], -1 for none, and logits f32[N,K] of a classifier that has any."""
         if self._labels_only:
             return _unless_empty(
                 images, self._classifier.decide, tf.TensorSpec((None,), tf.int32)
-            ), {}
+            ), None
         logits = _unless_empty(
             images, self._classifier, tf.TensorSpec((None, self._classes), tf.float32)
         )
-        label = output_checks.most_likely(logits)
-        return label, {"probabilities": tf.nn.softmax(logits)}
+        return output_checks.most_likely(logits), logits
 
 
 def _measured(

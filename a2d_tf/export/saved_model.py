@@ -28,11 +28,11 @@ def export(state: DetectorState, folder: str | Path) -> None:
 
     Its signatures take `images` [N,H,W,C] with N >= 0. `serving_default` gives what `A2D.predict`
     does: `is_adversarial`, `valid` bool[N], `score` f32[N], `label` i64[N], `costs` i32[N,A] if
-    there are costs of attacks, `columns` f64[N,D] if there are other features; and
-    `probabilities` f32[N,K]. `classify` gives `is_adversarial` and `valid` alone, sooner. Both take
-    floats within the classifier's bounds; with the suffix `_uint8`, they take bytes. An image that
-    `A2D.predict` would refuse (NaN, or pixels out of bounds) or call invalid is adversarial, with
-    `valid` False, the largest score, the label -1 and zeros elsewhere.
+    there are costs of attacks (f64 if not all of them are counts), `columns` f64[N,D] if there are
+    other features; and `probabilities` f32[N,K]. `classify` gives `is_adversarial` and `valid`
+    alone, sooner. Both take floats within the classifier's bounds; with the suffix `_uint8`, they
+    take bytes. An image that `A2D.predict` would refuse (NaN, or pixels out of bounds) or call
+    invalid is adversarial, with `valid` False, the largest score, the label -1 and zeros elsewhere.
 
     Args:
       state: the fitted A2D.

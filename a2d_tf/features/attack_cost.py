@@ -14,7 +14,7 @@ from a2d_tf import checks
 from a2d_tf.attacks import Attack, AttackResult, AttackStream
 from a2d_tf.attacks.base import needs
 from a2d_tf.attacks.loop import Examples, rows, run_segment
-from a2d_tf.attacks.runner import NO_COST
+from a2d_tf.attacks.runner import NO_COST, Costs
 from a2d_tf.attacks.start_images import StartImages
 from a2d_tf.classifiers import Classifier, as_classifier
 from a2d_tf.errors import InvalidInputError
@@ -155,7 +155,8 @@ class CostTable(NamedTuple):
     """Attack costs, a row per image and a column per attack.
 
     Attributes:
-      costs: i32[N,A], iterations; `max_iterations` of the attack where it failed.
+      costs: i32[N,A], iterations; `max_iterations` of the attack where it failed. Floats if the
+        cost of an attack is no count.
       success: bool[N,A]; a cost without success is censored, not measured.
       queries: i32[N,A], queries to the classifier, besides one for its label.
       gradients: i32[N,A], the number of these queries that asked for a gradient too.
@@ -164,7 +165,7 @@ class CostTable(NamedTuple):
       valid: bool[N,A]; False where there is no cost, see `AttackResult`.
     """
 
-    costs: NDArray[np.int32]
+    costs: Costs
     success: NDArray[np.bool_]
     queries: NDArray[np.int32]
     gradients: NDArray[np.int32]

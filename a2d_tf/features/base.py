@@ -30,7 +30,7 @@ class Measured(NamedTuple):
     Attributes:
       values: f64[N,D]; NaN where an image could not be measured.
       queries: i64[N], the number of queries to the classifier.
-      gradients: i64[N], the number of these queries that asked for a gradient too.
+      gradients: i64[N], the number of gradients.
     """
 
     values: Values
@@ -81,7 +81,7 @@ class Feature(abc.ABC):
       needs_logits, needs_gradients: what it needs of a classifier.
       stops_early: whether it can stop once a verdict is known (`A2D.is_adversarial`).
       batch_size: the largest number of images to be measured at once; None if any will do.
-      passes: the queries per image, and those among them that ask for a gradient.
+      passes: the queries per image, and the gradients; see `passes_of`.
       default_detector: the name of the detector that judges this feature by itself, and its
         settings.
       noisy_negatives: whether such a detector takes noisy images as benign in its fit, as the
@@ -216,6 +216,10 @@ class Feature(abc.ABC):
         """Names for D columns of this feature, which itself goes by `name`."""
         return [name] if width == 1 else [f"{name}_{index}" for index in range(width)]
 
+    def passes_of(self, width: int) -> tuple[int, int]:
+        """The queries and the gradients per image, if there are D columns."""
+        return self.passes
+
     def config(self) -> dict[str, Any]:
         """The settings as JSON values, from which `from_config` rebuilds the feature."""
         return {
@@ -287,7 +291,8 @@ class _BatchStream:
     def result(self) -> Measured:
         values = _stacked(self._parts)
         queries, gradients = (
-            np.full(len(values), count, np.int64) for count in self._feature.passes
+            np.full(len(values), count, np.int64)
+            for count in self._feature.passes_of(values.shape[1])
         )
         return Measured(values, queries, gradients)
 

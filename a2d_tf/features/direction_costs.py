@@ -6,7 +6,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from a2d_tf import checks
 from a2d_tf.attacks.loop import are_finite, pixel_axes
 from a2d_tf.classifiers import Classifier
 from a2d_tf.features.base import Feature
@@ -16,6 +18,7 @@ from a2d_tf.images.spec import Bounds
 # gradient costs MAX_STEPS.
 STEP = 1e-4
 MAX_STEPS = 1e6
+DEFAULT_TOP_K = 10
 
 
 class _Gain(NamedTuple):
@@ -35,65 +38,105 @@ class DirectionCosts(Feature):
     - (label's logit - class's logit) / gain per step to reach each other class, and
     - 1 / gain per step to raise each class's logit by one,
 
-    in the L-infinity norm (as `BIM` moves) and in RMS (as `BIM2`). A gradient for each of the K
-    classes gives all of them, where an attack takes a gradient for every iteration. Not in the
-    paper.
+    in the L-infinity norm (as `BIM` moves) and in RMS (as `BIM2`). Two forward passes and a
+    gradient for each of k classes give all of them, where an attack takes a gradient for every
+    iteration. The classes are the label and the most likely others. Not in the paper.
 
-    The columns are 2 (K-1) + 2 K costs in steps of 1/10000 of the pixel range. For each norm they
+    The columns are 2 (k-1) + 2 k costs in steps of 1/10000 of the pixel range. For each norm they
     are the costs of reaching a class and then those of raising one, each in increasing order.
+
+    Attributes:
+      top_k: k, at least 2; all classes if there are fewer, or with None.
+      margins: whether k-1 margins follow, the label's lead over each other class, in increasing
+        order.
     """
 
     name: ClassVar[str] = "directions"
     description: ClassVar[str] = "first-order costs in all directions"
     adversarial_is: ClassVar[Literal["low", "high", "either"]] = "either"
     default_detector: ClassVar[tuple[str, Mapping[str, Any]]] = ("logistic", {})
+    top_k: int | None = DEFAULT_TOP_K
+    margins: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.top_k is not None:
+            top_k = checks.integer(self.top_k, "DirectionCosts's top_k", minimum=2)
+            object.__setattr__(self, "top_k", top_k)
 
     def graph_measure(
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
         logits = classifier(images)
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+            tape.watch(images)
+            # A pass with gradients is compiled otherwise, and rounds otherwise: the leads are
+            # those of the pass without, as they have always been.
+            outputs = classifier(images)
         classes = tf.shape(logits)[1]
-        own = _gradient(classifier, images, tf.one_hot(labels, classes))
+        count = classes if self.top_k is None else tf.minimum(classes, self.top_k)
+        chosen = _label_first(logits, labels, count)
 
-        def gains_of(k: tf.Tensor) -> tuple[_Gain, _Gain]:
-            weights = tf.one_hot(tf.fill(tf.shape(labels), k), classes)
-            raising = _gradient(classifier, images, weights)
+        def gradient(place: tf.Tensor) -> tf.Tensor:
+            """The gradient [n,H,W,C] of the logit of each image's class at a place."""
+            weights = tf.one_hot(tf.gather(chosen, place, axis=1), classes)
+            return tape.gradient(outputs, images, output_gradients=weights)
+
+        def gains_of(place: tf.Tensor) -> tuple[_Gain, _Gain]:
+            raising = gradient(place)
             return _gain(raising, classifier.bounds), _gain(raising - own, classifier.bounds)
 
-        gains = tf.map_fn(
-            gains_of, tf.range(classes), parallel_iterations=1,
+        own = gradient(tf.constant(0))
+        # One class after the other. A vectorised Jacobian takes as long, and k times the memory.
+        raising, reaching = tf.map_fn(
+            gains_of, tf.range(1, count), parallel_iterations=1,
             fn_output_signature=(_Gain(tf.float32, tf.float32),) * 2,
         )
-        lead = tf.reduce_max(logits, axis=1, keepdims=True) - logits
-        raised = tf.transpose(gains[0].linf)
+        best = tf.reduce_max(logits, axis=1, keepdims=True)
+        lead = best - tf.gather(logits, chosen[:, 1:], batch_dims=1)
+        own_gains = _gain(own, classifier.bounds)
         # Without any gradient, and where one is not finite, nothing is known of any direction.
-        known = are_finite(logits) & are_finite(raised) & tf.reduce_any(raised > 0, axis=1)
-        # The label itself is reached at no cost, and comes first.
-        costs = tf.concat([
-            part for raise_gain, reach_gain in zip(*gains, strict=True)
-            for part in (
-                _sorted_steps(lead, tf.transpose(reach_gain))[:, 1:],
-                _sorted_steps(1.0, tf.transpose(raise_gain)),
-            )
-        ], axis=1)
-        return tf.where(known[:, None], costs, np.float32(np.nan))
+        linf = tf.transpose(tf.concat([own_gains.linf[None], raising.linf], axis=0))
+        known = are_finite(logits) & are_finite(linf) & tf.reduce_any(linf > 0, axis=1)
+        parts = []
+        for own_gain, raise_gain, reach_gain in zip(
+            own_gains, raising, reaching, strict=True
+        ):
+            every = tf.concat([own_gain[None], raise_gain], axis=0)
+            parts.append(_sorted_steps(lead, tf.transpose(reach_gain)))
+            parts.append(_sorted_steps(1.0, tf.transpose(every)))
+        columns = tf.concat(parts + [lead] * self.margins, axis=1)
+        return tf.where(known[:, None], columns, np.float32(np.nan))
 
     def column_names(self, name: str, width: int) -> list[str]:
-        classes = (width + 2) // 4
-        return [
+        classes = self._classes(width)
+        names = [
             f"{name}_{what}_{norm}_{index}"
             for norm in _Gain._fields
             for what, count in (("reach", classes - 1), ("raise", classes))
             for index in range(1, count + 1)
         ]
+        return names + [f"{name}_margin_{index}" for index in range(1, classes)] * self.margins
+
+    def passes_of(self, width: int) -> tuple[int, int]:
+        return 2, self._classes(width)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], learned: Mapping[str, NDArray[Any]] | None
+    ) -> "DirectionCosts":
+        # Before version 0.6 there was no such setting, and all classes were measured.
+        return super().from_config({"top_k": None, **config}, learned)
+
+    def _classes(self, width: int) -> int:
+        """k, from the number of columns."""
+        return (width + 3) // 5 if self.margins else (width + 2) // 4
 
 
-def _gradient(classifier: Classifier, images: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """The gradient [n,H,W,C] of the sum of the logits with weights [n,K]."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        logits = classifier(images)
-    return tape.gradient(logits, images, output_gradients=weights)
+def _label_first(logits: tf.Tensor, labels: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """The label and the most likely other classes i32[n,count], of logits [n,K]."""
+    is_label = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
+    return tf.math.top_k(tf.where(is_label, logits.dtype.max, logits), count).indices
 
 
 def _gain(gradient: tf.Tensor, bounds: Bounds) -> _Gain:

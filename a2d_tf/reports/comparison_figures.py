@@ -21,7 +21,7 @@ from a2d_tf.reports.axes import ADVERSARIAL, BENIGN, PALETTE, panels, save
 FloatArray = NDArray[np.floating[Any]]
 # Title -> name -> our figure and the paper's, None where there is none.
 Panels = Mapping[str, Mapping[str, tuple[float, float | None]]]
-IntArray = NDArray[np.integer[Any]]
+CostArray = NDArray[np.integer[Any] | np.floating[Any]]
 
 _LINE_STYLES = ("-", "--", ":", "-.")
 _CAPTION_SIZE = 8
@@ -74,14 +74,15 @@ def roc_curves(
 
 
 def cost_boxes(
-    costs: Mapping[str, Mapping[str, IntArray]],
+    costs: Mapping[str, Mapping[str, CostArray]],
     caps: Mapping[str, int],
     path: str | os.PathLike[str],
 ) -> None:
     """Draws the attack costs as box plots, a panel per attack (the paper's Figure 5).
 
     Boxes are quartiles, whiskers the 5th and 95th percentile. The axis is linear from 0 to 1
-    and logarithmic above, since benign and adversarial costs differ by orders of magnitude.
+    and logarithmic above, since benign and adversarial costs differ by orders of magnitude. A cost
+    whose cap is 1 is no count but a fraction of the pixel range, linear up to 1/1000.
 
     Args:
       costs: attack -> type of input ("benign" or a threat) -> costs i[N] in iterations.
@@ -184,7 +185,7 @@ def image_grid(
     save(figure, path)
 
 
-def _cost_panel(axes: Axes, attack: str, inputs: Mapping[str, IntArray], cap: int) -> None:
+def _cost_panel(axes: Axes, attack: str, inputs: Mapping[str, CostArray], cap: int) -> None:
     positions = range(1, len(inputs) + 1)
     boxes = axes.boxplot(
         list(inputs.values()),
@@ -203,17 +204,20 @@ def _cost_panel(axes: Axes, attack: str, inputs: Mapping[str, IntArray], cap: in
             _share_at_cap(values, cap), (position, cap), (0, 3), textcoords="offset points",
             ha="center", va="bottom", fontsize=8,
         )
-    axes.set_yscale("symlog", linthresh=1, linscale=0.5)
-    axes.set_ylim(-0.25, cap * 2.5)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    linear = 1 if cap > 1 else 1e-3
+    axes.set_yscale("symlog", linthresh=linear, linscale=0.5)
+    axes.set_ylim(-0.25 * linear, cap * 2.5)
+    axes.yaxis.set_major_formatter(FuncFormatter(
+        lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"
+    ))
     axes.set_xticks(positions, list(inputs), rotation=30, ha="right", rotation_mode="anchor")
     axes.set_title(f"{attack} (cap {cap:,})", fontsize=10)
-    axes.set_ylabel("iterations")
+    axes.set_ylabel("iterations" if cap > 1 else "fraction of the pixel range")
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
 
 
-def _share_at_cap(costs: IntArray, cap: int) -> str:
+def _share_at_cap(costs: CostArray, cap: int) -> str:
     """The label over a box: empty if no cost is at the cap, never rounded to 0 otherwise."""
     if costs.size == 0:
         return "n = 0"

@@ -1,27 +1,24 @@
-"""The results of a comparison as a markdown report and as a table for the terminal.
+"""The results of a comparison as a markdown report.
 
-Both read the JSON-able `results` of a comparison and compute nothing new: `cells` is
+It reads the JSON-able `results` of a comparison and computes nothing new: `cells` is
 threat -> column -> {"auroc", "auroc_ci95", "tpr_at_fpr", "published"}. A missing cell is shown
 as a dash, a missing published figure is left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
+from a2d_tf.reports.comparison_table import (
+    DASH,
+    Cell,
+    Results,
+    Row,
+    answer,
+    best_of,
+    measured,
+    optional_of,
+    price,
+)
 from a2d_tf.reports.tables import to_markdown
-
-Results = Mapping[str, Any]
-Cell = Mapping[str, Any]
-Row = Mapping[str, Cell]
-
-# Figures that not every cell has, and what they are called: the AUROC where noisy images count as
-# benign too, which is how baselines were published, and the published AUROC.
-OPTIONAL = {"auroc_noisy": "noisy", "published": "paper"}
-_DASH = "–"
 
 
 def markdown(results: Results, pictures: Sequence[tuple[str, str]]) -> str:
@@ -34,72 +31,6 @@ def markdown(results: Results, pictures: Sequence[tuple[str, str]]) -> str:
     parts = (_summary, _detection, _true_positives, _unseen, _threats, _costs, _false_positives)
     sections = [*(part(results) for part in parts), _pictures(pictures), _settings(results)]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def table(results: Results) -> Table:
-    """The AUROC table for the terminal: a row per threat, a column per detector.
-
-    The lines of a cell: the AUROC, its 95 % interval, what there is of `OPTIONAL`, and the
-    true-positive rates in per cent at the false-positive rates of the caption. The attack success
-    rate stands under a threat's name. A console that is narrower than `tables.terminal_width`
-    folds numbers.
-    """
-    rows: Mapping[str, Row] = results["cells"]
-    columns = _columns(results, rows)
-    shown = Table(
-        title=f"AUROC on {results['dataset']}", caption=_caption(rows),
-        box=box.SIMPLE_HEAD, show_edge=False, show_lines=True, padding=(0, 1, 0, 0),
-    )
-    shown.add_column("threat", overflow="fold")
-    for name in columns:
-        # A long name takes two lines, so that the numbers set the width.
-        heading = name if len(name) <= 11 else name.replace("_", "_\n")
-        shown.add_column(heading, justify="right", overflow="fold")
-    for threat, row in rows.items():
-        optional = [
-            key for key in OPTIONAL if any(_figure(cell, key) for cell in row.values())
-        ]
-        success = f"ASR {100 * results['threats'][threat]['success_rate']:.0f} %"
-        labels = ["95 % CI", *(OPTIONAL[key] for key in optional), "TPR %", success]
-        head = Text.assemble(threat, *((f"\n{label}", "dim") for label in labels))
-        best = _best(row)
-        cells = (_terminal_cell(row.get(name), name in best, optional) for name in columns)
-        shown.add_row(head, *cells)
-    return shown
-
-
-def _caption(rows: Mapping[str, Row]) -> str:
-    rates = {rate for row in rows.values() for cell in row.values() for rate in cell["tpr_at_fpr"]}
-    asked = ", ".join(f"{100 * float(rate):g}" for rate in sorted(rates, key=float))
-    return f"bold: highest of the row; TPR at {asked} % FPR; ASR: share that fooled the model"
-
-
-def _terminal_cell(cell: Cell | None, best: bool, optional: Sequence[str]) -> Text:
-    if cell is None:
-        return Text(_DASH)
-    lower, upper = cell["auroc_ci95"]
-    rates = sorted(cell["tpr_at_fpr"], key=float)
-    tpr = "/".join(f"{100 * cell['tpr_at_fpr'][rate]:.0f}" for rate in rates)
-    figures = (_figure(cell, key) or _DASH for key in optional)
-    lines = [f"{lower:.3f}–{upper:.3f}", *figures, tpr]
-    value = (f"{cell['auroc']:.4f}", "bold" if best else "")
-    return Text.assemble(value, *((f"\n{line}", "dim") for line in lines))
-
-
-def _figure(cell: Cell, key: str) -> str:
-    """A figure that not every cell has, or an empty string."""
-    return "" if cell.get(key) is None else f"{cell[key]:.4f}"
-
-
-def _columns(results: Results, rows: Mapping[str, Row]) -> list[str]:
-    """The columns that have a cell in any row, in the order of the results."""
-    return [name for name in results["columns"] if any(name in row for row in rows.values())]
-
-
-def _best(row: Row) -> list[str]:
-    """The columns with the highest AUROC of a row; several if they are equal."""
-    highest = max((cell["auroc"] for cell in row.values()), default=None)
-    return [name for name, cell in row.items() if cell["auroc"] == highest]
 
 
 def _percent(share: float | str) -> str:
@@ -115,24 +46,25 @@ def _summary(results: Results) -> str:
         f"# Attack as Defense on {dataset}\n\n"
         f"Model `{model['name']}`, test accuracy {model['test_accuracy']:.4f}, on {dataset}.  \n"
         f"At most {results['limit']} images per type of input, {chosen}; benign images split into "
-        f"{splits}; seed {results['seed']}."
+        f"{splits}; seed {results['seed']}.\n\n{answer(results)}"
     )
 
 
 def _cells(results: Results, rows: Mapping[str, Row], show: Callable[[Cell, bool], str]) -> str:
-    """Threats by columns; `show` writes a cell, told whether it is the best of its row."""
-    columns = _columns(results, rows)
+    """Detectors by threats; `show` writes a cell, told whether it is the best of its threat."""
     lines = [
-        [threat, *(show(row[c], c in _best(row)) if c in row else _DASH for c in columns)]
-        for threat, row in rows.items()
+        [name, price(results["passes"].get(name)), *(
+            show(row[name], name in best_of(row)) if name in row else DASH for row in rows.values()
+        )]
+        for name in measured(results, rows)
     ]
-    return to_markdown(["threat", *columns], lines)
+    return to_markdown(["detector", "passes", *rows], lines)
 
 
 def _auroc_cell(cell: Cell, best: bool) -> str:
     lower, upper = cell["auroc_ci95"]
     value = f"**{cell['auroc']:.4f}**" if best else f"{cell['auroc']:.4f}"
-    optional = [f"{label} {_figure(cell, k)}" for k, label in OPTIONAL.items() if _figure(cell, k)]
+    optional = optional_of(cell)
     beside = f" ({', '.join(optional)})" if optional else ""
     return f"{value} [{lower:.3f}, {upper:.3f}]{beside}"
 
@@ -144,17 +76,18 @@ def _detection(results: Results) -> str:
     return (
         "## Detection\n\n"
         "AUROC: how often a random adversarial input scores above a random benign one; 0.5 is "
-        "chance, 1 is perfect. Bold is the highest of the row, brackets are the 95 % bootstrap "
+        "chance, 1 is perfect. Bold is the highest of a threat, brackets are the 95 % bootstrap "
         "interval. Beside them stands, for baselines, the AUROC where noisy images count as benign "
         "too, as their authors count, and the paper's figure, measured on another model and "
-        "another sample.\n\n"
-        f"{_cells(results, rows, _auroc_cell)}\n\n{verdicts}\n\nColumns:\n\n{columns}"
+        "another sample. Passes are forward passes + gradients per benign image, besides the one "
+        "that gives its label.\n\n"
+        f"{_cells(results, rows, _auroc_cell)}\n\n{verdicts}\n\nDetectors:\n\n{columns}"
     )
 
 
 def _verdict(results: Results, threat: str, row: Row) -> str:
-    """One sentence: the best column, whether it is a baseline, and what comes close."""
-    best = _best(row)
+    """One sentence: the best detector, whether it is a baseline, and what comes close."""
+    best = best_of(row)
     if not best:
         return f"`{threat}`: nothing was measured."
     article = {name: "a" if name in results["baselines"] else "not a" for name in best}
@@ -164,7 +97,7 @@ def _verdict(results: Results, threat: str, row: Row) -> str:
     rivals = ", ".join(f"`{name}`" for name in close if name not in best)
     order = (
         f"the interval overlaps with that of {rivals}, so their order is uncertain"
-        if rivals else "the interval of no other column overlaps"
+        if rivals else "the interval of no other detector overlaps"
     )
     return f"`{threat}`: highest is {winners} with {row[best[0]]['auroc']:.4f}; {order}."
 
@@ -195,7 +128,7 @@ def _unseen(results: Results) -> str:
     return (
         "## Threats not seen in fitting\n\n"
         "AUROC of the detectors that learn from adversarial inputs, fitted on the other threats "
-        "only. Detectors that learn from benign images alone have no such row: for them every "
+        "only. Detectors that learn from benign images alone are not here: for them every "
         "threat is unseen.\n\n" + _cells(results, rows, _auroc_cell)
     )
 
@@ -203,7 +136,7 @@ def _unseen(results: Results) -> str:
 def _threats(results: Results) -> str:
     lines = [
         [name, str(threat["crafted"]), _percent(threat["success_rate"]), str(threat["tested"]),
-         f"`{results['settings']['threats'].get(name, _DASH)}`"]
+         f"`{results['settings']['threats'].get(name, DASH)}`"]
         for name, threat in results["threats"].items()
     ]
     return (

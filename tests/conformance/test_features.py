@@ -69,8 +69,8 @@ def test_what_it_says_of_its_columns(
     assert all(name.startswith("mine") for name in names)
     assert feature.name in REGISTRY and feature.description
     assert feature.adversarial_is in ("low", "high", "either")
-    queries, gradients = feature.passes
-    assert queries >= 1 and 0 <= gradients <= queries
+    queries, gradients = feature.passes_of(width)
+    assert queries >= 1 and gradients >= 0
     detector, settings = feature.default_detector
     assert detectors.REGISTRY[detector](**settings)
 

@@ -4,7 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
 from a2d_tf import detectors
-from a2d_tf.detectors import base, zscore
+from a2d_tf.detectors import base, profile, zscore
 
 BOOLEANS = "labels are booleans with a fixed meaning"
 OWN_WORDS = "the input is refused, in the words of this library"
@@ -33,10 +33,10 @@ SINGLE_COLUMN = {"threshold"}
 
 @pytest.mark.parametrize("name", sorted(detectors.REGISTRY.keys() - SINGLE_COLUMN))
 def test_the_contract(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (base, zscore):
+    for module in (base, profile, zscore):
         monkeypatch.setattr(module, "MIN_INPUTS", 1)  # the checks fit on few inputs
     # On so few, a rate of 10 % cannot be set.
-    settings = {"fpr": 0.5} if name == "conformal" else {}
+    settings = {"fpr": 0.5} if name in ("conformal", "profile") else {}
     checked = check_estimator(detectors.REGISTRY[name](**settings), on_fail=None, on_skip=None)
     failed = {
         one["check_name"]: one["exception"] for one in checked if one["status"] == "failed"

@@ -19,6 +19,7 @@ from a2d_tf.zoo import load_dataset
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 COMPARE = Path(__file__).parents[2] / "scripts" / "compare.py"
 
+SIMPLEST = ["margin", "msp", "entropy", "energy", "first-order"]
 BENIGN_ONLY = ["ensemble_zscore", "ensemble_conformal"]
 SUPERVISED = ["ensemble_knn", "ensemble_svm", "ensemble_forest", "ensemble_logistic",
               "ensemble_directions", "kd", "lid"]
@@ -69,8 +70,17 @@ def test_results(finished: tuple[Path, str]) -> None:
     results = json.loads((workdir / "results.json").read_text())
     assert results["splits"] == {"fit": 100, "calibration": 100, "test": 40}
     assert list(results["cells"]) == ["fgsm", "bim-a"]
-    columns = ["bim-search", "jsma", *BENIGN_ONLY, *SUPERVISED]
-    assert list(results["columns"]) == columns and results["baselines"] == ["kd", "lid"]
+    columns = [*SIMPLEST, "bim-search", "jsma", *BENIGN_ONLY, *SUPERVISED]
+    assert list(results["columns"]) == columns
+    assert results["baselines"] == [*SIMPLEST, "kd", "lid"]
+    assert results["benign_only"] == [*SIMPLEST, "bim-search", "jsma", *BENIGN_ONLY]
+    passes = {name: tuple(price.values()) for name, price in results["passes"].items()}
+    assert passes["margin"] == passes["lid"] == (1, 0) and passes["kd"] == (51, 0)
+    assert passes["first-order"] == (1, 1)
+    assert passes["ensemble_directions"][1] == 10 + sum(
+        passes[name][1] for name in ("bim-search", "jsma")
+    )
+    assert list(results["settings"]["attacks"]) == ["bim-search", "jsma"]
     for row in results["cells"].values():
         assert list(row) == columns
         for cell in row.values():
@@ -95,6 +105,7 @@ def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -
     auroc = cells["bim-a"]["bim-search"]["auroc"]
     assert f"{auroc:.4f}" in printed and "fgsm" in printed
     assert f"Report: {workdir / 'report.md'}" in printed
+    assert printed.splitlines()[-1].startswith("Best detector: ") and "margin" in printed
 
 
 def test_the_report_and_its_pictures(finished: tuple[Path, str]) -> None:
@@ -138,6 +149,11 @@ def test_changes_do_not_reuse_stale_stages(
     parts = ("benign-fit", "benign-calibration", "benign-test", "fgsm-fit", "fgsm-test")
     costs = {f"cost-bim-search-{part}" for part in parts}
     costs |= {name.replace("cost-bim-search", "directions") for name in costs}
+    # A single column is judged as it is: nothing is measured of the images of the fit.
+    costs |= {
+        f"{one.replace('first', 'cost-first')}-{part}"
+        for one in SIMPLEST for part in parts if not part.endswith("fit")
+    }
     assert made == {"craft-fgsm-fit", "craft-fgsm-test"} | costs | predictions
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from a2d_tf import A2D, Classifier, InvalidInputError, detectors
 from a2d_tf.attacks import BIM
-from a2d_tf.features import DirectionCosts
+from a2d_tf.features import DirectionCosts, measure
 from a2d_tf.features.direction_costs import MAX_STEPS
 
 WEIGHTS = np.array([1.0, -2.0, 3.0, -1.0], np.float32)
@@ -24,6 +24,44 @@ def test_hand_computed_costs_on_a_linear_model() -> None:
     linf, rms = 7e-4, 2e-4 * np.sqrt(15)
     expected = [0.5 / linf, 1 / linf, MAX_STEPS, 0.5 / rms, 1 / rms, MAX_STEPS]
     np.testing.assert_allclose(costs, [expected] * 3, rtol=1e-5)
+
+
+def test_margins_follow_the_costs() -> None:
+    classifier, images = Classifier(linear), np.full((3, 2, 2, 1), 0.5)
+    both = DirectionCosts(margins=True)
+    found = both.measure(classifier, images)
+    np.testing.assert_array_equal(found[:, :6], DirectionCosts().measure(classifier, images))
+    np.testing.assert_allclose(found[:, 6:], [[0.5]] * 3, rtol=1e-6)
+    assert both.column_names("d", 7)[-2:] == ["d_raise_rms_2", "d_margin_1"]
+
+
+def thousand(images: tf.Tensor) -> tf.Tensor:
+    """1,000 classes: class k has the logit (1 - k/1000) x the first pixel."""
+    return tf.reshape(images, (-1, 4))[:, :1] * (1 - tf.range(1000.0) / 1000)
+
+
+def test_of_a_thousand_classes_the_most_likely_ones() -> None:
+    classifier, images = Classifier(thousand), np.full((2, 2, 2, 1), 0.5)
+    feature = DirectionCosts(margins=True)
+    table = measure(classifier, {"mine": feature}, images)
+    found = table.values[0]
+    # Class k is led by 0.5 k/1000, and a step takes 1e-4 k/1000 off it: all are equally far.
+    assert found.shape == (2 * 9 + 2 * 10 + 9,)
+    np.testing.assert_allclose(found[:9], 0.5 / 1e-4, rtol=1e-3)
+    np.testing.assert_allclose(found[9:19], 1e4 / (1 - np.arange(10) / 1000), rtol=1e-4)
+    np.testing.assert_allclose(found[-9:], 0.5 * np.arange(1, 10) / 1000, rtol=1e-3)
+    assert len(feature.column_names("mine", 47)) == 47
+    assert table.passes == {"mine": 2 + 10}  # forward passes, and a gradient for each class
+    three = DirectionCosts(top_k=3).measure(classifier, images)[0]
+    np.testing.assert_allclose(three, [*found[:2], *found[9:12], *found[19:21], *found[28:31]])
+    assert DirectionCosts(top_k=None).measure(classifier, images).shape == (2, 2 * 999 + 2 * 1000)
+
+
+def test_a_feature_of_an_earlier_version_has_all_classes() -> None:
+    assert DirectionCosts.from_config({}, None) == DirectionCosts(top_k=None)
+    for wrong in (1, 2.5):
+        with pytest.raises(InvalidInputError, match="expected DirectionCosts's top_k"):
+            DirectionCosts(top_k=wrong)  # type: ignore[arg-type]
 
 
 def test_costs_do_not_depend_on_the_scale_of_the_pixels() -> None:

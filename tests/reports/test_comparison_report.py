@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from a2d_tf.reports import comparison_report, tables
+from a2d_tf.reports import comparison_report, comparison_table, tables
 
 COLUMNS = ["bim", "bim2", "jsma", "dba", "ensemble_knn", "kd", "lid"]
 
@@ -40,6 +40,11 @@ def results() -> dict[str, Any]:
         },
         "columns": {name: f"what {name} is" for name in COLUMNS},
         "baselines": ["kd", "lid"],
+        "benign_only": ["bim", "bim2", "jsma", "dba"],
+        "passes": {
+            "bim": {"queries": 231.4, "gradients": 230.4}, "kd": {"queries": 51, "gradients": 0},
+            "lid": {"queries": 1, "gradients": 0}, "dba": None,
+        },
         "cells": {
             "fgsm": {name: cell(0.99 - 0.01 * i) for i, name in enumerate(COLUMNS)},
             "cw": {name: cell(0.90 + 0.001 * i) for i, name in enumerate(COLUMNS)},
@@ -68,7 +73,7 @@ def grid(text: str, heading: str) -> dict[tuple[str, str], str]:
 
 
 def terminal(results: dict[str, Any]) -> str:
-    table = comparison_report.table(results)
+    table = comparison_table.table(results)
     width = tables.terminal_width(table)
     console = Console(width=width, force_terminal=True, color_system="standard")
     with console.capture() as capture:
@@ -89,17 +94,18 @@ def test_summary(results: dict[str, Any]) -> None:
 
 def test_auroc_cells(results: dict[str, Any]) -> None:
     cells = grid(comparison_report.markdown(results, []), "Detection")
-    assert cells["fgsm", "bim"] == "**0.9900** [0.986, 0.992] (paper 0.9922)"
-    assert cells["fgsm", "bim2"] == "0.9800 [0.976, 0.982]"
-    assert cells["cw", "bim"] == "0.9000 [0.896, 0.902]"
-    assert cells["cw", "lid"] == "**0.9060** [0.902, 0.908]"
+    assert cells["bim", "fgsm"] == "**0.9900** [0.986, 0.992] (paper 0.9922)"
+    assert cells["bim2", "fgsm"] == "0.9800 [0.976, 0.982]"
+    assert cells["bim", "cw"] == "0.9000 [0.896, 0.902]"
+    assert cells["lid", "cw"] == "**0.9060** [0.902, 0.908]"
+    assert [cells[name, "passes"] for name in ("bim", "kd", "dba")] == ["231 + 230", "51", "–"]
     assert sum("**" in value for value in cells.values()) == 2
 
 
 def test_verdicts_name_the_best_and_whether_it_is_a_baseline(results: dict[str, Any]) -> None:
     text = comparison_report.markdown(results, [])
     assert ("`fgsm`: highest is `bim` (not a baseline) with 0.9900; "
-            "the interval of no other column overlaps.") in text
+            "the interval of no other detector overlaps.") in text
     assert ("`cw`: highest is `lid` (a baseline) with 0.9060; the interval overlaps with that of "
             "`bim`, `bim2`, `jsma`, `dba`, `ensemble_knn`, `kd`, so their order is uncertain."
             ) in text
@@ -114,15 +120,15 @@ def test_an_ensemble_of_costs_is_no_baseline_and_a_tie_names_both(results: dict[
 def test_true_positive_rates_are_ordered_by_rate(results: dict[str, Any]) -> None:
     text = comparison_report.markdown(results, [])
     cells = grid(text, "Detected at a fixed false-positive rate")
-    assert cells["fgsm", "bim"] == "69.0 / 79.0 / 89.0"
+    assert cells["bim", "fgsm"] == "69.0 / 79.0 / 89.0"
     assert "when 1.0 % / 5.0 % / 10.0 % of the benign" in text
 
 
 def test_unseen_shows_only_its_own_columns(results: dict[str, Any]) -> None:
     cells = grid(comparison_report.markdown(results, []), "Threats not seen in fitting")
-    assert {column for _, column in cells} == {"threat", "ensemble_knn", "kd"}
-    assert cells["cw", "ensemble_knn"] == "**0.6200** [0.616, 0.622]"
-    assert cells["cw", "kd"] == "0.6100 [0.606, 0.612]"
+    assert {row for row, _ in cells} == {"ensemble_knn", "kd"}
+    assert cells["ensemble_knn", "cw"] == "**0.6200** [0.616, 0.622]"
+    assert cells["kd", "cw"] == "0.6100 [0.606, 0.612]"
 
 
 def test_other_tables(results: dict[str, Any]) -> None:
@@ -161,25 +167,30 @@ def test_missing_cells_are_dashes(results: dict[str, Any]) -> None:
     results["threats"]["jsma"] = {"crafted": 9, "success_rate": 0.0, "tested": 0}
     text = comparison_report.markdown(results, [])
     cells = grid(text, "Detection")
-    assert cells["fgsm", "kd"] == cells["cw", "bim"] == cells["jsma", "kd"] == "–"
-    assert cells["cw", "kd"] == "**0.8000** [0.796, 0.802]"
+    assert cells["kd", "fgsm"] == cells["bim", "cw"] == cells["kd", "jsma"] == "–"
+    assert cells["kd", "cw"] == "**0.8000** [0.796, 0.802]"
     assert "`jsma`: nothing was measured." in text
-    cw = next(line for line in plain_lines(terminal(results)) if line.startswith("cw"))
-    assert cw.split() == ["cw", "–", "–", "–", "–", "–", "0.8000", "–"]
+    kd = next(line for line in plain_lines(terminal(results)) if line.startswith("kd"))
+    assert kd.split() == ["kd", "51", "–", "0.8000", "0.796–0.802", "–"]
 
 
 def test_terminal_table_fits_its_width(results: dict[str, Any]) -> None:
+    for threat in ("jsma", "bim-a"):
+        results["cells"][threat] = copy.deepcopy(results["cells"]["cw"])
+        results["threats"][threat] = results["threats"]["cw"]
     for row in results["cells"].values():
         for value in row.values():
             value["published"] = 0.9922
     lines = plain_lines(terminal(results))
-    assert max(map(len, lines)) <= 104
-    fgsm = next(i for i, line in enumerate(lines) if line.startswith("fgsm"))
-    assert lines[fgsm].split()[1:] == [f"{0.99 - 0.01 * i:.4f}" for i in range(7)]
-    assert lines[fgsm + 1].split()[:5] == ["95", "%", "CI", "0.986–0.992", "0.976–0.982"]
-    assert lines[fgsm + 2].split() == ["paper"] + ["0.9922"] * 7
-    assert lines[fgsm + 3].split()[:4] == ["TPR", "%", "69/79/89", "68/78/88"]
-    assert lines[fgsm + 4].split() == ["ASR", "93", "%"]
+    assert max(map(len, lines)) <= 140
+    head = next(i for i, line in enumerate(lines) if line.startswith("detector"))
+    assert lines[head - 1].split() == ["fgsm", "cw", "jsma", "bim-a"]
+    assert lines[head].split()[:5] == ["detector", "passes", "ASR", "93", "%"]
+    bim = next(i for i, line in enumerate(lines) if line.startswith("bim "))
+    assert lines[bim].split()[:7] == [
+        "bim", "231", "+", "230", "0.9900", "0.986–0.992", "0.9000",
+    ]
+    assert lines[bim + 1].split()[:3] == ["69/79/89", "paper", "0.9922"]
 
 
 def test_terminal_table_marks_the_best_and_leaves_out_absent_figures(
@@ -188,14 +199,39 @@ def test_terminal_table_marks_the_best_and_leaves_out_absent_figures(
     shown = terminal(results)
     assert "\x1b[1m0.9900\x1b[0m" in shown and "\x1b[1m0.9060\x1b[0m" in shown
     assert "\x1b[1m0.9800" not in shown
-    lines = plain_lines(shown)
-    assert [line.split() for line in lines if line.startswith("paper")] == [
-        ["paper", "0.9922", *["–"] * 6]
-    ]
+    assert plain_lines(shown)[-1].count("paper") <= 1 and shown.count("paper 0.9922") == 1
+
+
+def test_one_line_answers_which_detector_is_worth_its_price(results: dict[str, Any]) -> None:
+    results["columns"] = {"margin": "the margin"} | results["columns"]
+    results["benign_only"].append("margin")
+    results["passes"]["margin"] = {"queries": 1, "gradients": 0}
+    for threat, auroc in (("fgsm", 0.80), ("cw", 0.85)):
+        results["cells"][threat]["margin"] = cell(auroc)
+    # dba, of some images only, does not take part.
+    results["cells"]["fgsm"]["dba"] = cell(1.0)
+    assert comparison_table.answer(results) == (
+        "Best detector: bim, mean AUROC 0.9450 (+0.1200 against the margin), passes per image "
+        "231 + 230; it needs benign images alone."
+    )
+    results["cells"]["fgsm"]["lid"] = cell(0.99)
+    assert comparison_table.answer(results) == (
+        "Best detector: lid, mean AUROC 0.9480 (+0.1230 against the margin), passes per image 1; "
+        "from benign images alone: bim, mean AUROC 0.9450 (+0.1200 against the margin), passes per "
+        "image 231 + 230."
+    )
+    assert comparison_table.answer(results) in comparison_report.markdown(results, [])
+    for row in results["cells"].values():
+        row["margin"] = cell(0.995)
+    assert comparison_table.answer(results) == (
+        "Best detector: margin, mean AUROC 0.9950, passes per image 1; it needs benign images "
+        "alone."
+    )
 
 
 def test_results_are_left_as_they_were(results: dict[str, Any]) -> None:
     before = copy.deepcopy(results)
     comparison_report.markdown(results, [])
-    comparison_report.table(results)
+    comparison_table.table(results)
+    comparison_table.answer(results)
     assert results == before

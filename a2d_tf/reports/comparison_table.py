@@ -1,0 +1,132 @@
+"""The results of a comparison in one table for the terminal, and in one line.
+
+See `comparison_report` for what the results hold.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+Results = Mapping[str, Any]
+Cell = Mapping[str, Any]
+Row = Mapping[str, Cell]
+
+# Figures that not every cell has, and what they are called: the AUROC where noisy images count as
+# benign too, which is how baselines were published, and the published AUROC.
+OPTIONAL = {"auroc_noisy": "noisy", "published": "paper"}
+DASH = "–"
+
+
+def table(results: Results) -> Table:
+    """The AUROC table for the terminal: a row per detector, a column per threat.
+
+    The lines of a cell: the AUROC and its 95 % interval; the true-positive rates in per cent at the
+    false-positive rates of the caption, and what there is of `OPTIONAL`. The attack success rate
+    stands under a threat's name. A console that is narrower than `tables.terminal_width` folds
+    numbers.
+    """
+    rows: Mapping[str, Row] = results["cells"]
+    shown = Table(
+        title=f"AUROC on {results['dataset']}", caption=_caption(rows),
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0),
+    )
+    shown.add_column("detector", overflow="fold")
+    shown.add_column("passes", justify="right", overflow="fold")
+    for threat in rows:
+        success = f"ASR {100 * results['threats'][threat]['success_rate']:.0f} %"
+        shown.add_column(Text.assemble(threat, (f"\n{success}", "dim")), overflow="fold")
+    for name in measured(results, rows):
+        cells = (_terminal_cell(row.get(name), name in best_of(row)) for row in rows.values())
+        shown.add_row(name, price(results["passes"].get(name)), *cells)
+    return shown
+
+
+def answer(results: Results) -> str:
+    """One line: which detector is best, what it gains over the margin, and at which price.
+
+    The AUROC is the mean over the threats; only detectors that were measured of all images count.
+    """
+    rows = list(results["cells"].values())
+    means = {
+        name: sum(row[name]["auroc"] for row in rows) / len(rows)
+        for name in measured(results, results["cells"])
+        if all(name in row for row in rows) and results["passes"].get(name)
+    }
+
+    def what(name: str) -> str:
+        gain = f" ({means[name] - means['margin']:+.4f} against the margin)"
+        return (
+            f"{name}, mean AUROC {means[name]:.4f}{gain if name != 'margin' else ''}, "
+            f"passes per image {price(results['passes'][name])}"
+        )
+
+    if "margin" not in means:
+        return "Best detector: unknown, since the margin was not measured for every threat."
+    alone = [name for name in means if name in results["benign_only"]]
+    best, best_alone = max(means, key=means.__getitem__), max(alone, key=means.__getitem__)
+    if best == best_alone:
+        return f"Best detector: {what(best)}; it needs benign images alone."
+    return f"Best detector: {what(best)}; from benign images alone: {what(best_alone)}."
+
+
+def price(passes: Mapping[str, float] | None) -> str:
+    """Forward passes and, after a plus, gradients per image."""
+    if passes is None:
+        return DASH
+    return f"{passes['queries']:.3g}" + (
+        f" + {passes['gradients']:.3g}" if passes["gradients"] else ""
+    )
+
+
+def _caption(rows: Mapping[str, Row]) -> str:
+    cells = [cell for row in rows.values() for cell in row.values()]
+    asked = ", ".join(f"{100 * float(rate):g}" for rate in _rates(cells))
+    others = "".join(
+        f", {label}" for key, label in OPTIONAL.items() if any(figure(cell, key) for cell in cells)
+    )
+    return (
+        "AUROC (bold: highest of the threat), 95 % interval; below, TPR in % at "
+        f"{asked} % FPR{others}. passes: forward + gradients per image; ASR: share that fooled "
+        "the model"
+    )
+
+
+def _terminal_cell(cell: Cell | None, best: bool) -> Text:
+    if cell is None:
+        return Text(DASH)
+    lower, upper = cell["auroc_ci95"]
+    tpr = "/".join(f"{100 * cell['tpr_at_fpr'][rate]:.0f}" for rate in _rates([cell]))
+    below = " ".join([tpr, *optional_of(cell)])
+    return Text.assemble(
+        (f"{cell['auroc']:.4f}", "bold" if best else ""),
+        (f" {lower:.3f}–{upper:.3f}\n{below}", "dim"),
+    )
+
+
+def _rates(cells: Sequence[Cell]) -> list[str]:
+    """The false-positive rates of cells, in increasing order."""
+    return sorted({rate for cell in cells for rate in cell["tpr_at_fpr"]}, key=float)
+
+
+def optional_of(cell: Cell) -> list[str]:
+    """What a cell has of `OPTIONAL`, named."""
+    return [f"{label} {figure(cell, k)}" for k, label in OPTIONAL.items() if figure(cell, k)]
+
+
+def figure(cell: Cell, key: str) -> str:
+    """A figure that not every cell has, or an empty string."""
+    return "" if cell.get(key) is None else f"{cell[key]:.4f}"
+
+
+def measured(results: Results, rows: Mapping[str, Row]) -> list[str]:
+    """The columns that have a cell in any row, in the order of the results."""
+    return [name for name in results["columns"] if any(name in row for row in rows.values())]
+
+
+def best_of(row: Row) -> list[str]:
+    """The columns with the highest AUROC of a row; several if they are equal."""
+    highest = max((cell["auroc"] for cell in row.values()), default=None)
+    return [name for name, cell in row.items() if cell["auroc"] == highest]
