@@ -22,7 +22,9 @@ TREES = {
     "right": ("i", "N"), "share": ("f", "N"),
 }
 LEARNED: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "zscore": {"power": ("f", "D"), "mean": ("f", "D"), "deviation": ("f", "D")},
+    "zscore": {
+        "shift": ("f", "D"), "power": ("f", "D"), "mean": ("f", "D"), "deviation": ("f", "D"),
+    },
     "conformal": {"benign": ("f", "ND")},
     "knn": {"costs": ("f", "ND"), "is_adversarial": ("b", "N")},
     "svm": {"support": ("f", "SD"), "weights": ("f", "S"), "bias": ("f", ""), "gamma": ("f", "")},
@@ -36,9 +38,10 @@ LEARNED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "unusual_places": ("f", "U"), "unusual_heights": ("f", "U"), "unusual_decay": ("f", ""),
     },
 }
-# Versions before 0.6 wrote a Conformal's threshold twice, and no "transformed" of a Logistic.
+# Versions before 0.6 wrote a Conformal's threshold twice, no "transformed" of a Logistic, and no
+# "shift" of a Z-score.
 OLD = {"conformal": {"threshold": ("f", "")}}
-MISSING_IN_OLD = {"logistic": {"transformed"}}
+MISSING_IN_OLD = {"logistic": {"transformed"}, "zscore": {"shift"}}
 MAX_COLUMNS = 10**6
 
 

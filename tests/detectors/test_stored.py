@@ -60,7 +60,7 @@ def test_wrong_arrays_are_refused_in_one_line(kind: str) -> None:
             with pytest.raises(InvalidInputError, match="expected .* got") as error:
                 from_stored(arrays | {key: wrong}, detectors.REGISTRY, "here")
             assert "\n" not in str(error.value)
-        if not key.startswith("setting_") and key not in ("fitted_calibration",
+        if not key.startswith("setting_") and key not in ("fitted_calibration", "fitted_shift",
                                                           "fitted_transformed"):
             with pytest.raises(InvalidInputError, match="expected"):
                 from_stored({k: v for k, v in arrays.items() if k != key},
