@@ -118,7 +118,7 @@ def test_the_mask_of_a_detection(classifier: Classifier, benign: np.ndarray) -> 
     with pytest.raises(InvalidInputError, match="a column out of mine, margin, got 'bim'"):
         detection["bim"]
     frame = detection.to_frame()
-    assert list(frame) == ["label", "score", "is_adversarial", "mine", "margin"]
+    assert list(frame) == ["label", "score", "is_adversarial", "valid", "mine", "margin"]
     assert len(frame) == 30 and frame["is_adversarial"].sum() == detection.is_adversarial.sum()
     assert "of 30 images adversarial; columns mine, margin" in repr(detection)
 

@@ -79,7 +79,9 @@ def test_scripts_take_it_by_its_path(
     judged = run_script(*judge, "--import_modules=own_feature", cwd=folder, path=str(DATA))
     assert judged.returncode == 0, judged.stderr
     rows = list(csv.DictReader((folder / "verdicts.csv").read_text().splitlines()))
-    assert list(rows[0]) == ["image", "label", "score", "is_adversarial", "margin", "blur"]
+    assert list(rows[0]) == [
+        "image", "label", "score", "is_adversarial", "valid", "margin", "blur",
+    ]
     assert len(rows) == 20 and all(float(row["blur"]) > 0 for row in rows)
 
 

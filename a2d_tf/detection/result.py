@@ -129,9 +129,11 @@ class Detection:
         return self.columns[:, lookup(places, name, "a column")]
 
     def __repr__(self) -> str:
+        invalid = int((~self.valid).sum())
         return (
-            f"Detection({int(self.is_adversarial.sum())} of {len(self)} images adversarial, "
-            f"{int((~self.valid).sum())} invalid; columns {', '.join(self.column_names)})"
+            f"Detection({int(self.is_adversarial.sum())} of {len(self)} images adversarial"
+            f"{f', {invalid} of these invalid' if invalid else ''}; "
+            f"columns {', '.join(self.column_names)})"
         )
 
 
