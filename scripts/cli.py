@@ -45,7 +45,6 @@ with _native_stderr_silenced():
     tf.constant(0)  # starts the devices
 
 try:
-    import baselines  # noqa: F401, registers its features
     from a2d_tf import (
         A2D,
         A2DError,
@@ -55,6 +54,7 @@ try:
         UnsuitableClassifierError,
         features,
     )
+    import baselines  # noqa: F401, registers its features
 except ValueError as wrong_backend:  # an A2DError, which could not be imported
     sys.exit(f"{os.path.basename(sys.argv[0])}: {wrong_backend}")
 from a2d_tf.images.bounds import check_bounds  # noqa: E402

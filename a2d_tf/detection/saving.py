@@ -115,7 +115,9 @@ def _feature(name: str, stored: detector_folder.SavedFeature, folder: Path) -> F
             f"{stored.module} first, which defines it"
         )
     for key, array in (stored.learned or {}).items():
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        if array.dtype.kind != "U" and (
+            array.dtype.kind not in "biuf" or not np.isfinite(array).all()
+        ):
             raise InvalidInputError(
                 f"expected finite numbers in {key!r} of the feature {name} in {folder}, got others "
                 f"({array.dtype}); fit it again"

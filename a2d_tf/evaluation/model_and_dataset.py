@@ -42,7 +42,8 @@ def model_and_dataset(
     if not model:
         if name not in DEFAULT_MODELS:
             raise InvalidInputError(
-                f"expected a model for {name}, got none; give one, or train one with train.py"
+                f"expected a model for {name}, got none; give one (--model), or train one with "
+                "train.py"
             )
         dataset = load_dataset(name, data_dir, bounds)
         path = _trained(name, dataset, stages, seed, progress)

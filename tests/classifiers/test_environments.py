@@ -37,7 +37,9 @@ def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [
+    "jax", pytest.param("torch", marks=pytest.mark.long),
+])
 def test_another_backend_is_refused_at_the_import(backend: str) -> None:
     done = run("import a2d_tf", KERAS_BACKEND=backend)
     last = done.stderr.strip().splitlines()[-1]

@@ -98,7 +98,10 @@ KINDS: dict[str, Callable[[keras.Model, Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [
+    name if quick < 3 else pytest.param(name, marks=pytest.mark.long)
+    for quick, name in enumerate(KINDS)
+])
 def test_every_wrapping_gives_the_same_costs(
     kind: str, base: keras.Model, expected: Classifier, tmp_path: Path
 ) -> None:
@@ -111,6 +114,7 @@ def test_every_wrapping_gives_the_same_costs(
     assert (found.cost == wanted.cost).mean() > 0.9 and len(np.unique(found.cost)) > 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [
     "tf.Module", "tf.Module of batches of 4", "signature", "Keras model of bytes",
 ])
@@ -223,6 +227,7 @@ def pickled(value: Any) -> Any:
     return pickle.loads(pickle.dumps(value))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
 @pytest.mark.parametrize("kind", [
     "Keras", "loaded", "Keras model of bytes", "function", "black box",

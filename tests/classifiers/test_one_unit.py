@@ -112,7 +112,10 @@ MAKINGS: dict[str, Callable[[keras.Model, Path], Classifier]] = {
 }
 
 
-@pytest.mark.parametrize("making", MAKINGS)
+@pytest.mark.parametrize("making", [
+    name if quick < 2 else pytest.param(name, marks=pytest.mark.long)
+    for quick, name in enumerate(MAKINGS)
+])
 def test_costs_are_those_of_two_outputs(
     making: str, one: keras.Model, two: Classifier, tmp_path: Path
 ) -> None:
@@ -129,6 +132,7 @@ def test_costs_are_those_of_two_outputs(
     assert classifier.output_spec(SHAPE).shape.as_list() == [None, 2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("attack", [
     attacks.preset("bim-search", "mnist"), attacks.preset("jsma", "mnist"),
     attacks.DeepFool(max_iterations=10),

@@ -107,7 +107,10 @@ MAKINGS: dict[str, Callable[[keras.Model, Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("making", MAKINGS)
+@pytest.mark.parametrize("making", [
+    name if quick < 3 else pytest.param(name, marks=pytest.mark.long)
+    for quick, name in enumerate(MAKINGS)
+])
 def test_costs_are_those_of_the_keras_model(
     making: str, model: keras.Model, benign: np.ndarray, tmp_path: Path
 ) -> None:

@@ -78,7 +78,10 @@ MODELS: dict[str, tuple[str, Callable[[Path], object]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", [
+    name if quick < 2 else pytest.param(name, marks=pytest.mark.long)
+    for quick, name in enumerate(MODELS)
+])
 def test_what_is_saved_loads_and_gives_the_same(kind: str, tmp_path: Path) -> None:
     name, make = MODELS[kind]
     a2d = A2D(Classifier(make(tmp_path)), [ATTACK, "margin"], "logistic")

@@ -43,6 +43,7 @@ def network(*shape: int) -> keras.Model:
     ])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(6, 6), (36,), (3, 3, 2, 2)], ids=str)
 @pytest.mark.parametrize("attack", EVERY, ids=name_of)
 def test_the_shape_changes_no_cost(shape: tuple[int, ...], attack: Attack) -> None:
@@ -98,6 +99,7 @@ def scaled(bounds: tuple[np.ndarray, np.ndarray]) -> keras.Model:
     return keras.Sequential([keras.Input((5, 4, 3)), first, model])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bounds", [CAFFE, TORCH], ids=["caffe", "torch"])
 @pytest.mark.parametrize("attack", EVERY, ids=name_of)
 def test_bounds_for_each_channel(
@@ -114,6 +116,7 @@ def test_bounds_for_each_channel(
         assert np.abs(found.cost - expected.cost).max() <= slack + 0.05 * expected.cost.max()
 
 
+@pytest.mark.long
 def test_a_detector_keeps_bounds_for_each_channel(tmp_path: Path) -> None:
     images = np.float32(CAFFE[0] + COLOURS * (CAFFE[1] - CAFFE[0]))
     a2d = A2D(scaled(CAFFE), [FAST[1]], "zscore", bounds=CAFFE).fit(images[:30])

@@ -46,9 +46,13 @@ def fitted(*features: object, detector: str = "zscore") -> A2D:
     return A2D(classifier, list(features) or [ATTACK], detector).fit(IMAGES[:40])
 
 
-@pytest.mark.parametrize("features", [(ATTACK,), (SEARCH,), (ATTACK, BIM2(
-    eps=0.35, step=0.005, max_iterations=100
-)), ("margin", ATTACK)], ids=["count", "search", "two attacks", "margin first"])
+@pytest.mark.parametrize("features", [
+    (ATTACK,), (SEARCH,),
+    pytest.param(
+        (ATTACK, BIM2(eps=0.35, step=0.005, max_iterations=100)), marks=pytest.mark.long
+    ),
+    pytest.param(("margin", ATTACK), marks=pytest.mark.long),
+], ids=["count", "search", "two attacks", "margin first"])
 def test_they_are_flagged_in_python_and_in_the_export(
     features: tuple[object, ...], tmp_path: Path
 ) -> None:
@@ -86,6 +90,7 @@ def test_the_first_call_says_what_later_calls_say(image: np.ndarray) -> None:
     assert a2d.is_adversarial(image[None]).all() and later.valid.sum() == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("attack", [
     ATTACK, SEARCH, JSMA(max_iterations=50), FGSM(max_iterations=50), DeepFool(),
     LBFGS(max_iterations=60), CarliniWagner(max_iterations=90),

@@ -129,7 +129,9 @@ def test_a_feature_outside_a_graph_is_refused(
 
 @pytest.mark.parametrize("detector, attacks, others", [
     (detectors.Logistic(), ("jsma", "bim2-search"), ["directions"]),
-    (detectors.Forest(), ("jsma", "bim2-search"), []),  # no verdict before all costs are known
+    pytest.param(  # no verdict before all costs are known
+        detectors.Forest(), ("jsma", "bim2-search"), [], marks=pytest.mark.long
+    ),
     (detectors.Conformal(), ("jsma", "bim2-search"), []),
     pytest.param(detectors.ZScore(), ("bim",), [], marks=pytest.mark.long),
     (detectors.KNN(k=20), ("bim",), []),  # asked about every cost beforehand
@@ -220,6 +222,7 @@ def test_what_lies_beside_the_graph(served: Path, a2d: A2D, model: keras.Model) 
     assert size < weights + 2e6
 
 
+@pytest.mark.long
 def test_a_classifier_that_was_a_savedmodel(
     model: keras.Model, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
 ) -> None:
@@ -256,6 +259,7 @@ def test_labels_alone_are_served_too(
     assert "probabilities" not in found
 
 
+@pytest.mark.long
 def test_images_of_any_size(tmp_path: Path) -> None:
     weights = tf.Variable(np.linspace(-1, 1, 3 * 4).reshape(3, 4), dtype=tf.float32)
     module = tf.Module()

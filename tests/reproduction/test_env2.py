@@ -99,6 +99,7 @@ def test_settings_are_those_of_table_6() -> None:
     assert env2.baselines("imagenet") == ["margin"]
 
 
+@pytest.mark.long
 def test_no_dba_where_its_distance_is_unknown(config: Callable[..., ReproductionConfig]) -> None:
     for dataset, counted in (("mnist", ["bim", "dba"]), ("imagenet", ["bim"])):
         (comparison, folder), = env2.comparisons(config(), dataset, ["bim", "dba"])

@@ -61,6 +61,7 @@ def test_fit_and_detect(run: RunScript, folder: Path) -> None:
     assert scores[costs.argmin()] > scores[costs.argmax()]
 
 
+@pytest.mark.long
 def test_verdicts_only(run: RunScript, folder: Path) -> None:
     fitted = run("fit_detector", "--model=model.keras", "--images=benign.npz", "--fpr=0.1",
                  "--out=quick", cwd=folder)

@@ -24,6 +24,7 @@ def test_augmentation_steps_along_the_sign_of_the_labels_gradient() -> None:
     np.testing.assert_allclose(made.reshape(2, 4), expected, atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_substitute_learns_from_labels_alone(
     classifier: Classifier, benign: np.ndarray
 ) -> None:

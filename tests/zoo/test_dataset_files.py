@@ -88,7 +88,7 @@ def test_unfit_folders_are_refused(tmp_path: Path) -> None:
         load_dataset(str(tmp_path / "mixed"))
     save_image(tmp_path / "broken" / "001_a.png", 0)
     (tmp_path / "broken" / "002_b.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
-    with pytest.raises(InvalidInputError, match="expected an image in .*002_b.jpg, got something"):
+    with pytest.raises(InvalidInputError, match="expected an image in .*002_b.jpg, got a JPEG"):
         load_dataset(str(tmp_path / "broken"), input_shape=(8, 8, 3))
     with pytest.raises(InvalidInputError, match="fixed input size"):
         load_dataset(str(tmp_path / "broken"), input_shape=(None, None, 3))

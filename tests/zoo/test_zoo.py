@@ -130,6 +130,7 @@ def test_augmentation_shifts_and_mirrors_colour_images(shape: tuple[int, int, in
     assert (0 < mirrored < 30) if shape[2] == 3 else mirrored == 0
 
 
+@pytest.mark.long
 def test_resnet_trains_with_augmentation() -> None:
     model = training.train("resnet20", tiny((8, 8, 3)), 1, augment=True)
     assert model.output_shape == (None, 10)
