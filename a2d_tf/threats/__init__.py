@@ -8,8 +8,13 @@ from a2d_tf.threats.base import CraftedImages, Threat
 from a2d_tf.threats.by_attack import AttackThreat
 from a2d_tf.threats.fgsm import FGSM
 from a2d_tf.threats.jsma import JSMA
-from a2d_tf.threats.presets import PRESETS, preset
+from a2d_tf.threats.pgd import PGD
+from a2d_tf.threats.presets import PRESETS, adjusted, preset
+from a2d_tf.threats.projected import ProjectedThreat
 
-__all__ = ["AttackThreat", "CraftedImages", "FGSM", "JSMA", "PRESETS", "Threat", "preset"]
+__all__ = [
+    "AttackThreat", "CraftedImages", "FGSM", "JSMA", "PGD", "PRESETS", "ProjectedThreat", "Threat",
+    "adjusted", "preset",
+]
 
 __getattr__ = deprecated.names_of("threats")
