@@ -122,7 +122,7 @@ def test_carlini_wagner_at_any_confidence_and_to_random_targets(
     classifier: Classifier, benign: np.ndarray
 ) -> None:
     labels = classifier.predict(benign[:20])
-    attack = CarliniWagner(step=0.1, initial_const=0.1, binary_search_steps=4, max_iterations=200)
+    attack = CarliniWagner(step=0.1, initial_const=0.1, binary_search_steps=4, max_iterations=400)
     lengths = []
     for kappa in ("0", "3"):
         threat = threats.adjusted(AttackThreat(attack=attack), [f"confidence={kappa}"])
