@@ -9,8 +9,9 @@ import pkgutil
 
 from baselines.kd import KD
 from baselines.lid import LID, LID5
+from baselines.magnet import MagNet
 
 for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, and no more
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["KD", "LID", "LID5"]
+__all__ = ["KD", "LID", "LID5", "MagNet"]
