@@ -105,7 +105,8 @@ class MagNet(Feature):
         def step(clean: tf.Tensor, noisy: tf.Tensor) -> None:
             with tf.GradientTape() as tape:
                 weights = [variable.value for variable in variables]
-                loss = tf.reduce_mean(_error(clean, _reconstructed(noisy, weights, size), self.norm))
+                reconstructed = _reconstructed(noisy, weights, size)
+                loss = tf.reduce_mean(_error(clean, reconstructed, self.norm))
             gradients = tape.gradient(loss, [variable.value for variable in variables])
             optimizer.apply(gradients, variables)
 

@@ -38,6 +38,19 @@ def train(
     Raises:
       InvalidInputError: an unknown name, no epoch, or nothing to train on.
     """
+    model = untrained(name, dataset, epochs, seed)
+    epoch_callback = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
+    )
+    model.fit(
+        dataset.x_train, dataset.y_train,
+        batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
+    )
+    return model
+
+
+def untrained(name: str, dataset: Dataset, epochs: int, seed: int) -> keras.Model:
+    """A compiled model before its training; the arguments and errors are those of `train`."""
     build = lookup(MODELS, name, "a model")
     if epochs < 1 or not len(dataset.x_train):
         raise InvalidInputError(
@@ -51,13 +64,6 @@ def train(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-    )
-    epoch_callback = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
-    )
-    model.fit(
-        dataset.x_train, dataset.y_train,
-        batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
     )
     return model
 
