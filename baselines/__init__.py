@@ -13,6 +13,7 @@ from baselines.dissector import Dissector
 from baselines.kd import KD
 from baselines.lcr import LCR, SequentialVerdicts
 from baselines.lid import LID, LID5
+from baselines.magnet import MagNet
 from baselines.mahalanobis import Mahalanobis
 from baselines.sequential_test import SequentialTest
 from baselines.squeezing import FeatureSqueezing
@@ -22,5 +23,5 @@ for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, 
 
 __all__ = [
     "Dissector", "Energy", "Entropy", "FeatureSqueezing", "KD", "LCR", "LID", "LID5", "MSP",
-    "Mahalanobis", "Margin", "SequentialTest", "SequentialVerdicts",
+    "MagNet", "Mahalanobis", "Margin", "SequentialTest", "SequentialVerdicts",
 ]

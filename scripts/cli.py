@@ -76,7 +76,7 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         rest = FLAGS(argv)
     except flags.Error as error:
-        _fail(error)
+        fail(error)
     except SystemExit:  # absl leaves with 1 after --help
         sys.exit(0)
     for old, new in _RENAMED.items():
@@ -88,9 +88,9 @@ def _parse(argv: list[str]) -> list[str]:
             FLAGS[name].value = os.path.expanduser(FLAGS[name].value)
     for name in sorted(_NAMES):
         if FLAGS[name].present and not FLAGS[name].value:
-            _fail(f"expected --{name} to name something, got nothing; leave it out or name some")
+            fail(f"expected --{name} to name something, got nothing; leave it out or name some")
     if len(rest) > 1:
-        _fail(f"expected flags alone, got {rest[1]!r}; write --name=value")
+        fail(f"expected flags alone, got {rest[1]!r}; write --name=value")
     return rest
 
 
@@ -107,9 +107,9 @@ def _guarded(main: Callable[[], None]) -> None:
         for warning in caught:
             print(f"note: {warning.message}", file=sys.stderr)
     except (A2DError, OSError) as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
-        _fail("stopped")
+        fail("stopped")
 
 
 def _check_places() -> None:
@@ -141,7 +141,8 @@ def about(*names: str) -> Iterator[None]:
         raise InvalidInputError(message) from error
 
 
-def _fail(error: object) -> NoReturn:
+def fail(error: object) -> NoReturn:
+    """Ends the script with one line about an error."""
     line = " ".join(str(error).split())
     sys.exit(f"{os.path.basename(sys.argv[0])}: {line}")
 
@@ -262,7 +263,7 @@ def bounds() -> Bounds:
         if odd or not channels:
             raise ValueError
     except ValueError:
-        _fail(f"expected --bounds=lower,upper as two numbers, got {','.join(FLAGS.bounds)!r}")
+        fail(f"expected --bounds=lower,upper as two numbers, got {','.join(FLAGS.bounds)!r}")
     if channels == 1:
         return Bounds(*limits)
     return check_bounds((limits[:channels], limits[channels:]))
@@ -275,7 +276,7 @@ def numbers(flag: str) -> list[int]:
         if not values or min(values) < 1:
             raise ValueError
     except ValueError:
-        _fail(f"expected --{flag}=N,N,... of numbers >= 1, got {','.join(FLAGS[flag].value)!r}")
+        fail(f"expected --{flag}=N,N,... of numbers >= 1, got {','.join(FLAGS[flag].value)!r}")
     return values
 
 
@@ -308,7 +309,7 @@ def _import_modules() -> None:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            _fail(
+            fail(
                 f"expected --import_modules to name modules, got {module!r} ({error}); set "
                 "PYTHONPATH"
             )

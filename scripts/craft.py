@@ -1,6 +1,8 @@
 """Crafts adversarial versions of a dataset's correctly classified test images.
 
   python scripts/craft.py --model=lenet.keras --dataset=mnist --threat=fgsm --out=fgsm.npz
+  python scripts/craft.py --model=lenet.keras --dataset=mnist --threat=pgd-margin \\
+      --settings=eps=2.0,norm=l2,steps=100,restarts=5 --out=pgd.npz
 
 The .npz holds images f32[N,H,W,C], their true labels i64[N], their index in the test set i64[N]
 and success bool[N]: whether the model's label is no longer the true one.
@@ -23,13 +25,15 @@ flags.DEFINE_string("threat", None,
                     f"The recipe, out of {', '.join(threats.PRESETS['mnist'])}, bb (Env 2).",
                     required=True)
 flags.DEFINE_enum("preset", "mnist", list(threats.PRESETS), "Whose published settings.")
+flags.DEFINE_list("settings", [], "Changes to the recipe: name=value,... such as eps=0.1,steps=100 "
+                  "for pgd, confidence=5,targeted=true for cw.")
 flags.DEFINE_integer("limit", 1000, "Images at most.", lower_bound=1)
 cli.define_out("The .npz file to write.")
 
 
 def main() -> None:
-    with cli.about("threat"):
-        threat = threats.preset(FLAGS.threat, FLAGS.preset)
+    with cli.about("threat", "settings"):
+        threat = threats.adjusted(threats.preset(FLAGS.threat, FLAGS.preset), FLAGS.settings)
     classifier = cli.load_classifier()
     with cli.about("dataset", "data_dir"):
         dataset = load_dataset(

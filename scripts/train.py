@@ -1,13 +1,17 @@
 """Trains a classifier that is known by name.
 
   python scripts/train.py --dataset=mnist --model=lenet --epochs=12 --out=lenet.keras
+  python scripts/train.py --dataset=mnist --model=lenet --epochs=12 --adversarial=pgd --eps=0.3 \\
+      --steps=7 --out=lenet_pgd.keras
 """
 
 import cli
 from absl import flags
 
 from a2d_tf import Classifier
-from a2d_tf.zoo import MODELS, load_dataset, training
+from a2d_tf.threats import PGD
+from a2d_tf.threats.projected import NORMS
+from a2d_tf.zoo import MODELS, adversarial_training, load_dataset, training
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", "digits", cli.DATASET_HELP)
@@ -16,22 +20,42 @@ cli.define_limit()
 flags.DEFINE_enum("model", "lenet", list(MODELS), "Architecture.")
 flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)
 flags.DEFINE_bool("augment", False, "Shift the images at random, and mirror those in colour.")
+flags.DEFINE_enum("adversarial", "none", ["none", "pgd"], "On what the training is done: the "
+                  "images, or what PGD makes of them (Madry 2018).")
+flags.DEFINE_float("eps", 0.3, "Radius of PGD: in L-infinity as a fraction of the pixel range, in "
+                   "L2 as a length in its units.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the radius.")
+flags.DEFINE_integer("steps", 7, "Steps of PGD for each batch.", lower_bound=1)
+flags.DEFINE_integer("limit", 1000, "Test images for the robust accuracy.", lower_bound=1)
 cli.define_seed("Seed of the weights, the order of the images and the dropout.")
 cli.define_out("The .keras file to write.")
 flags.register_validator("out", lambda path: path.endswith(".keras"), "must end in .keras")
 
 
 def main() -> None:
+    with cli.about("eps", "steps"):
+        threat = PGD(eps=FLAGS.eps, norm=FLAGS.norm, steps=FLAGS.steps)
+    if FLAGS.adversarial == "pgd" and FLAGS.augment:
+        cli.fail("expected --adversarial=pgd or --augment, got both; leave one out")
     with cli.about("dataset", "data_dir"):
         dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
     with cli.TerminalProgress().stage(f"train {FLAGS.model}", FLAGS.epochs) as advance:
-        model = training.train(
-            FLAGS.model, dataset, FLAGS.epochs, seed=FLAGS.seed, augment=FLAGS.augment,
-            on_epoch=advance,
-        )
+        if FLAGS.adversarial == "pgd":
+            model = adversarial_training.train_adversarially(
+                FLAGS.model, dataset, FLAGS.epochs, threat, seed=FLAGS.seed, on_epoch=advance
+            )
+        else:
+            model = training.train(
+                FLAGS.model, dataset, FLAGS.epochs, seed=FLAGS.seed, augment=FLAGS.augment,
+                on_epoch=advance,
+            )
     training.save(model, FLAGS.out)
     accuracy = (Classifier(model).predict(dataset.x_test) == dataset.y_test).mean()
     print(f"{FLAGS.out}: test accuracy {accuracy:.4f}")
+    if FLAGS.adversarial == "pgd":
+        tested = adversarial_training.accuracy(model, dataset, threat, FLAGS.limit)
+        print(f"of the first {tested.images} test images {tested.clean:.4f} are right, and "
+              f"{tested.robust:.4f} under PGD of eps {FLAGS.eps:g} in {FLAGS.norm}")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from a2d_tf.threats.by_attack import AttackThreat
 from a2d_tf.threats.fgm import FGM
 from a2d_tf.threats.fgsm import FGSM
 from a2d_tf.threats.jsma import JSMA
-from a2d_tf.threats.presets import PRESETS, preset
+from a2d_tf.threats.pgd import PGD
+from a2d_tf.threats.presets import PRESETS, adjusted, preset
+from a2d_tf.threats.projected import ProjectedThreat
 from a2d_tf.threats.substitute import SubstituteFGSM
 
 __all__ = [
-    "AttackThreat", "CraftedImages", "FGM", "FGSM", "JSMA", "PRESETS", "SubstituteFGSM", "Threat",
-    "preset",
+    "AttackThreat", "CraftedImages", "FGM", "FGSM", "JSMA", "PGD", "PRESETS", "ProjectedThreat",
+    "SubstituteFGSM", "Threat", "adjusted", "preset",
 ]
 
 __getattr__ = deprecated.names_of("threats")

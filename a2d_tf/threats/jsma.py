@@ -3,13 +3,12 @@
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from a2d_tf.attacks import PairwiseJSMA, stateless_random
+from a2d_tf.attacks import PairwiseJSMA
 from a2d_tf.attacks.runner import MAX_SEED, OnFinished
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.spec import Images, Labels
 from a2d_tf.threats.base import Threat
+from a2d_tf.threats.targets import random_targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +34,7 @@ class JSMA(Threat):
         # The last pair is tested too.
         attack = PairwiseJSMA(theta=self.theta, max_iterations=pairs + 1)
         classes = classifier.logits(images[:1]).shape[1]
-        targets = self._targets(images, labels, classes)
+        targets = random_targets(images, labels, classes, self.seed)
         return attack.run(
             classifier, images, labels, targets=targets, on_finished=on_finished
         ).adversarial
-
-    def _targets(self, images: Images, labels: Labels, classes: int) -> Labels:
-        """A random class other than the true one for each image."""
-        drawn = stateless_random.uniform(
-            stateless_random.keys(images, np.full(len(images), self.seed, np.uint32)),
-            np.zeros(len(images), np.int32), 1,
-        )
-        steps = 1 + np.floor(drawn.numpy()[:, 0] * (classes - 1))
-        targets: Labels = (labels + steps.astype(np.int64)) % classes
-        return targets

@@ -1,6 +1,6 @@
 """The data sets and the classifiers of the paper, by name, and the training of the latter.
 
-May import: errors, checks, storage, images.
+May import: errors, checks, storage, images, classifiers, threats.
 """
 
 from a2d_tf.zoo.architectures import MODELS

@@ -34,9 +34,8 @@ def train(
     """Trains a classifier that is known by name.
 
     It uses Adam, whose learning rate falls to 0 along a cosine, since with Keras' present Adadelta
-    the convnet stays at chance.
-    The random numbers of Python, NumPy and TensorFlow go on as before afterwards, except that those
-    of a TensorFlow with a global seed start again from that seed.
+    the convnet stays at chance. The random numbers of Python, NumPy and TensorFlow go on as before
+    afterwards, except that those of a TensorFlow with a global seed start again from that seed.
 
     Args:
       name: one of `MODELS`.
@@ -50,20 +49,8 @@ def train(
     Raises:
       InvalidInputError: an unknown name, no epoch, or nothing to train on.
     """
-    build = lookup(MODELS, name, "a model")
-    if epochs < 1 or not len(dataset.x_train):
-        raise InvalidInputError(
-            f"expected epochs and training images, got {epochs} epochs and "
-            f"{len(dataset.x_train)} images"
-        )
-    with _seeded(seed):
-        model = build(dataset.x_train.shape[1:], dataset.classes)
-        steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
-        model.compile(
-            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
+    with seeded(seed):
+        model = untrained(name, dataset, epochs)
         epoch_callback = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
         )
@@ -77,6 +64,24 @@ def train(
                 dataset.x_train, dataset.y_train,
                 batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
             )
+    return model
+
+
+def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
+    """A compiled model before its training; the arguments and errors are those of `train`."""
+    build = lookup(MODELS, name, "a model")
+    if epochs < 1 or not len(dataset.x_train):
+        raise InvalidInputError(
+            f"expected epochs and training images, got {epochs} epochs and "
+            f"{len(dataset.x_train)} images"
+        )
+    model = build(dataset.x_train.shape[1:], dataset.classes)
+    steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
     return model
 
 
@@ -99,7 +104,7 @@ def _augmented(images: Images, labels: Labels, seed: int) -> tf.data.Dataset:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Seeds what Keras draws its seeds from, and undoes that.
 
     `keras.utils.set_random_seed` does the same for good.

@@ -1,0 +1,15 @@
+"""Attacks on a classifier and its detector together, by one who knows both.
+
+May import: errors, checks, images, classifiers, attacks, features, detectors, threats, detection,
+a2d.
+"""
+
+from a2d_tf.adaptive.benign_columns import BenignColumns
+from a2d_tf.adaptive.goal import Goal
+from a2d_tf.adaptive.joint_pgd import OrthogonalPGD, SelectivePGD
+from a2d_tf.adaptive.score import DifferentiableScore, differentiable_score
+
+__all__ = [
+    "BenignColumns", "DifferentiableScore", "Goal", "OrthogonalPGD", "SelectivePGD",
+    "differentiable_score",
+]

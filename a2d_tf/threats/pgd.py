@@ -1,0 +1,51 @@
+"""Projected gradient descent, the attack of adversarial training."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from a2d_tf.classifiers import Classifier
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.threats.projected import Look, ProjectedThreat, is_misclassified, lead
+
+LOSSES = ("cross-entropy", "margin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PGD(ProjectedThreat):
+    """Projected gradient descent from random starts (Madry 2018, section 2.1), untargeted.
+
+    The image with the highest loss is kept, a misclassified one if there is any. On the margin
+    the gradient does not vanish where the classifier is certain (Carlini 2017).
+
+    Attributes:
+      loss: "cross-entropy" of the true label, or "margin": the best other logit minus that of the
+        true label.
+    """
+
+    loss: str = "cross-entropy"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss not in LOSSES:
+            raise InvalidInputError(
+                f"expected PGD's loss out of {', '.join(LOSSES)}, got {self.loss!r}"
+            )
+
+    @property
+    def look_key(self) -> tuple[Any, ...]:
+        return (PGD, self.loss)
+
+    def look(
+        self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor, aims: tf.Tensor
+    ) -> Look:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            logits = classifier(images)
+            if self.loss == "margin":
+                loss = lead(logits, labels)
+            else:
+                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        wrong = is_misclassified(logits, labels)
+        return Look(tape.gradient(loss, images), tf.cast(wrong, tf.int32), loss)

@@ -1,0 +1,189 @@
+"""Projected gradient steps within a ball, with restarts: what several threats share."""
+
+import abc
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from a2d_tf import checks
+from a2d_tf.attacks import BIM, BIM2, stateless_random
+from a2d_tf.attacks.loop import without
+from a2d_tf.attacks.runner import MAX_SEED, OnFinished
+from a2d_tf.classifiers import Classifier
+from a2d_tf.errors import InvalidInputError
+from a2d_tf.images.spec import Images, Labels
+from a2d_tf.threats.base import Threat
+
+NORMS = ("linf", "l2")
+# Madry 2018, appendix: so many radii in all, so that the ball's surface is reached and followed.
+RADII = 2.5
+
+
+class Look(NamedTuple):
+    """What a threat finds at n images.
+
+    Attributes:
+      direction: f32[n,H,W,C], the gradient to follow.
+      rank: i32[n], what the image achieves; an image of a higher rank is better.
+      value: f32[n]; of two images of equal rank, the one with the higher value is better.
+    """
+
+    direction: tf.Tensor
+    rank: tf.Tensor
+    value: tf.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectedThreat(Threat):
+    """Steps of fixed length along a gradient, projected into a ball; the best image is kept.
+
+    Neither the batch nor the place in it changes an image's random start. More restarts never give
+    a worse image, apart from rounding.
+
+    Attributes:
+      eps: radius of the ball: in L-infinity as a fraction of the pixel range, in L2 the Euclidean
+        length of the perturbation in units of the pixel range.
+      steps: steps of each start.
+      step: length of a step, in the units of eps; None for 2.5 eps / steps.
+      norm: "linf" or "l2".
+      restarts: how often the steps begin anew.
+      random_start: whether the first start is at a random place of the ball too, as the others.
+      seed: seed of the random starts.
+    """
+
+    batch_size: ClassVar[int] = 128
+    # Once an image has this rank, no other image is better.
+    top_rank: ClassVar[int | None] = None
+    eps: float
+    steps: int = 40
+    step: float | None = None
+    norm: str = "linf"
+    restarts: int = 1
+    random_start: bool = True
+    seed: int = field(default=0, metadata={"minimum": 0, "maximum": MAX_SEED})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        if self.norm not in NORMS:
+            raise InvalidInputError(
+                f"expected {name}'s norm out of {', '.join(NORMS)}, got {self.norm!r}"
+            )
+        limit = 1 if self.norm == "linf" else None
+        checks.number(self.eps, f"{name}'s eps", maximum=limit)
+        if self.step is not None:
+            checks.number(self.step, f"{name}'s step")
+
+    @abc.abstractmethod
+    def look(
+        self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor, aims: tf.Tensor
+    ) -> Look:
+        """What the threat finds at images, by TensorFlow operations; no row changes another.
+
+        Args:
+          classifier: the classifier to attack.
+          images: f32[n,H,W,C].
+          labels: i32[n], their true labels.
+          aims: f64[n,A], what `aims` gave for them.
+        """
+
+    @property
+    def look_key(self) -> tuple[Any, ...]:
+        """What `look` depends on besides its arguments; its graph is traced once for each."""
+        return (type(self),)
+
+    def aims(self, classifier: Classifier, images: Images, labels: Labels) -> NDArray[np.float64]:
+        """What the threat aims at for each image, f64[n,A]; nothing by default."""
+        return np.zeros((len(images), 0))
+
+    def perturb(
+        self, classifier: Classifier, images: Images, labels: Labels, on_finished: OnFinished
+    ) -> Images:
+        parts = [images[:0]]
+        for start in range(0, len(images), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            parts.append(self._perturb_batch(classifier, images[part], labels[part]))
+            on_finished(len(images[part]))
+        return np.concatenate(parts)
+
+    def _perturb_batch(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
+        original, truth = tf.constant(images), tf.constant(labels.astype(np.int32))
+        aims = tf.constant(self.aims(classifier, images, labels), tf.float64)
+        look = self._look_graph(classifier, images.shape[1:], aims.shape[1])
+        rule = self._rule(images[0].size)
+        best, rank = original, tf.fill(truth.shape, np.int32(-1))
+        value = tf.fill(truth.shape, np.float32(-np.inf))
+        for restart in range(self.restarts):
+            current = self._start(classifier, original, restart)
+            for step in range(self.steps + 1):
+                found = look(current, truth, aims)
+                better = (found.rank > rank) | (found.rank == rank) & (found.value > value)
+                best = tf.where(better[:, None, None, None], current, best)
+                rank = tf.where(better, found.rank, rank)
+                value = tf.where(better, found.value, value)
+                if self.top_rank is not None and bool(tf.reduce_all(rank >= self.top_rank)):
+                    return np.asarray(best)
+                if step < self.steps:
+                    # An infinite or undefined slope says nothing.
+                    slope = tf.where(tf.math.is_finite(found.direction), found.direction, 0.0)
+                    current = rule.move(
+                        classifier, {"images": current, "original": original},
+                        rule.direction(slope),
+                    )
+        return np.asarray(best)
+
+    def _look_graph(
+        self, classifier: Classifier, shape: tuple[int, ...], width: int
+    ) -> Any:
+        return classifier.graph(
+            ("projected", self.look_key, shape, width),
+            lambda images, labels, aims: self.look(classifier, images, labels, aims),
+            lambda: [
+                tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int32),
+                tf.TensorSpec((None, width), tf.float64),
+            ],
+        )
+
+    def _rule(self, pixels: int) -> BIM:
+        """How a step moves and is projected: as those of `BIM`, and of `BIM2` in L2."""
+        step = self.step if self.step is not None else RADII * self.eps / self.steps
+        if self.norm == "linf":
+            return BIM(eps=self.eps, step=min(step, 1.0), max_iterations=self.steps)
+        rms = 1 / math.sqrt(pixels)  # of a perturbation of length 1
+        return BIM2(
+            eps=min(self.eps * rms, 1.0), step=min(step * rms, 1.0), max_iterations=self.steps
+        )
+
+    def _start(self, classifier: Classifier, original: tf.Tensor, restart: int) -> tf.Tensor:
+        """Images f32[n,H,W,C] at which the steps begin: uniform in the ball, within the bounds."""
+        if restart == 0 and not self.random_start:
+            return original
+        count, *shape = original.shape
+        pixels = math.prod(shape)
+        keys = stateless_random.keys(original, tf.fill((count,), np.uint32(self.seed)))
+        draw = tf.fill((count,), restart)
+        drawn = stateless_random.uniform(keys, draw, pixels + 1)
+        numbers, radius = drawn[:, :-1], drawn[:, -1:]
+        if self.norm == "linf":
+            offset = 2 * numbers - 1
+        else:
+            normal = stateless_random.to_normal(numbers)
+            offset = normal / tf.norm(normal, axis=1, keepdims=True) * radius**(1 / pixels)
+        length = self.eps * classifier.bounds.range
+        moved = original + length * tf.reshape(offset, original.shape)
+        return tf.clip_by_value(moved, *classifier.bounds)
+
+
+def lead(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """By how much f32[n] the best other class leads the labels i32[n]; misclassified if > 0."""
+    own = tf.gather(logits, labels, batch_dims=1)
+    return tf.reduce_max(without(logits, labels), axis=1) - own
+
+
+def is_misclassified(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Which images bool[n] of these logits the classifier gets wrong."""
+    return tf.argmax(logits, axis=1, output_type=tf.int32) != labels
