@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from a2d_tf import checks
 from a2d_tf.attacks import BIM, BIM2, stateless_random
-from a2d_tf.attacks.loop import without
+from a2d_tf.attacks.loop import per_image, without
 from a2d_tf.attacks.runner import MAX_SEED, OnFinished
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
@@ -122,7 +122,7 @@ class ProjectedThreat(Threat):
             for step in range(self.steps + 1):
                 found = look(current, truth, aims)
                 better = (found.rank > rank) | (found.rank == rank) & (found.value > value)
-                best = tf.where(better[:, None, None, None], current, best)
+                best = tf.where(per_image(better, current), current, best)
                 rank = tf.where(better, found.rank, rank)
                 value = tf.where(better, found.value, value)
                 if self.top_rank is not None and bool(tf.reduce_all(rank >= self.top_rank)):
