@@ -173,6 +173,17 @@ def numbers(flag: str) -> list[int]:
     return values
 
 
+def reals(flag: str) -> list[float]:
+    """The numbers in a list flag."""
+    try:
+        values = [float(value) for value in FLAGS[flag].value]
+        if not values:
+            raise ValueError
+    except ValueError:
+        _fail(f"expected --{flag}=X,X,... of numbers, got {','.join(FLAGS[flag].value)!r}")
+    return values
+
+
 def load_classifier() -> Classifier:
     """The classifier in the flags."""
     return Classifier.load(

@@ -38,8 +38,8 @@ def test_training_lowers_the_error(classifier: Classifier, benign: np.ndarray) -
     data = FitData(benign, benign, classifier.predict(benign))
     for norm in (1, 2):
         errors = [
-            MagNet(epochs=epochs, norm=norm, size="mnist-2", learning_rate=0.03).fit(classifier, data)
-            .measure(classifier, benign).mean() for epochs in (1, 40)
+            MagNet(epochs=epochs, norm=norm, size="mnist-2", learning_rate=0.03)
+            .fit(classifier, data).measure(classifier, benign).mean() for epochs in (1, 40)
         ]
         assert errors[1] < 0.8 * errors[0]
 
