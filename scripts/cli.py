@@ -287,6 +287,17 @@ def check_each(flag: str, check: Callable[[str], object]) -> None:
             check(name)
 
 
+def reals(flag: str) -> list[float]:
+    """The numbers in a list flag."""
+    try:
+        values = [float(value) for value in FLAGS[flag].value]
+        if not values:
+            raise ValueError
+    except ValueError:
+        fail(f"expected --{flag}=X,X,... of numbers, got {','.join(FLAGS[flag].value)!r}")
+    return values
+
+
 def load_classifier() -> Classifier:
     """The classifier in the flags, after the modules of its layers have been imported."""
     _import_modules()
@@ -297,11 +308,16 @@ def load_classifier() -> Classifier:
         )
 
 
-def load_detector() -> A2D:
-    """A saved detector, after the modules of its features have been imported."""
+def load_detector(flag: str = "detector", folder: str | None = None) -> A2D:
+    """A saved detector, after the modules of its features have been imported.
+
+    Args:
+      flag: the flag that names it.
+      folder: the folder, if the flag names several.
+    """
     _import_modules()
-    with about("detector"):
-        return A2D.load(FLAGS.detector, safe_mode=FLAGS.safe_mode)
+    with about(flag):
+        return A2D.load(folder or FLAGS[flag].value, safe_mode=FLAGS.safe_mode)
 
 
 def _import_modules() -> None:

@@ -1,7 +1,7 @@
 """How well detectors work: metrics, comparison on anyone's data, and the choice of an attack.
 
 May import: errors, checks, storage, reports, images, classifiers, attacks, features, detectors,
-detection, a2d, threats, robustness, zoo.
+detection, a2d, adaptive, threats, robustness, zoo.
 """
 
 from a2d_tf.evaluation.attack_selection import AttackScore, select_attacks

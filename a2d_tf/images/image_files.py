@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from a2d_tf.checks import class_labels
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.batching import ARRAY_BATCH, ImageStream
 from a2d_tf.images.bounds import BRIGHTEST
 from a2d_tf.images.picture_headers import BMP, GIF, JPEG, PNG, read_header
-from a2d_tf.images.spec import Bounds, Images, InputSpec, check_dtype
+from a2d_tf.images.spec import Bounds, Images, InputSpec, Labels, check_dtype
 from a2d_tf.storage import files
 from a2d_tf.storage.limits import check_decoded
 
@@ -76,6 +77,17 @@ def load_adversarial(path: str | Path, spec: InputSpec) -> Images:
         )
     chosen: Images = images[stored["success"].astype(bool)]
     return chosen
+
+
+def load_labels(path: str | Path, count: int) -> Labels | None:
+    """The labels i64[N] beside the images of an .npz file; None if it holds none, or for a folder.
+
+    Raises:
+      InvalidInputError: there is not one integer label for each of `count` images.
+    """
+    if Path(path).is_dir() or "labels" not in (stored := files.load_npz(path)):
+        return None
+    return class_labels(stored["labels"], count)
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -5,12 +5,22 @@ Every function writes one PNG, whole or not at all.
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.reports.axes import ADVERSARIAL, BENIGN, PALETTE, Axis, label_axes, panels, save
+
+
+class Curve(NamedTuple):
+    """A line [n] and the interval around it."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+
 
 Values = NDArray[np.floating[Any]]
 _COLUMNS = 4
@@ -124,4 +134,38 @@ def trade_off(
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     figure.legend(loc="outside right upper", frameon=False)
+    save(figure, path)
+
+
+def curves(
+    figures: Mapping[str, Mapping[str, Curve]],
+    x: Mapping[str, Axis],
+    y: Axis,
+    path: str | os.PathLike[str],
+) -> None:
+    """Draws shares against a strength, a line per kind with its interval as a band.
+
+    Args:
+      figures: title -> kind -> its curve.
+      x: title -> the axis of the strength.
+      y: the axis of the shares.
+      path: the PNG to write.
+    """
+    figure, grid = panels(len(figures), _COLUMNS, (3.4, 3.0))
+    handles = {}
+    for axes, (title, kinds) in zip(grid, figures.items()):
+        for index, (kind, curve) in enumerate(kinds.items()):
+            colour = PALETTE[index % len(PALETTE)]
+            marker = _MARKERS[index // len(PALETTE) % len(_MARKERS)]
+            handles[kind], = axes.plot(curve.x, curve.y, marker + "-", color=colour, label=kind)
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.12)
+        axes.set_title(title)
+        label_axes(axes, x[title], y)
+        axes.set_ylim(-0.03, 1.03)
+        axes.grid(color="0.92")
+        axes.set_axisbelow(True)
+    figure.legend(
+        handles.values(), handles, loc="outside lower center", ncols=min(len(handles), _COLUMNS),
+        frameon=False,
+    )
     save(figure, path)

@@ -70,7 +70,7 @@ def test_what_it_says_of_its_columns(
     assert feature.name in REGISTRY and feature.description
     assert feature.adversarial_is in ("low", "high", "either")
     queries, gradients = feature.passes_of(width)
-    assert queries >= 1 and gradients >= 0
+    assert queries >= 0 and gradients >= 0
     detector, settings = feature.default_detector
     assert detectors.REGISTRY[detector](**settings)
 
