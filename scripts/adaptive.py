@@ -75,7 +75,9 @@ def main() -> None:
         classifier, every, load_labels(FLAGS.images, len(every)), FLAGS.limit
     )
     benign = load_images(FLAGS.benign, spec).images if FLAGS.benign else images
-    detectors = {folder: (cli.load_detector("detectors", folder), Path(folder)) for folder in FLAGS.detectors}
+    detectors = {
+        folder: (cli.load_detector("detectors", folder), Path(folder)) for folder in FLAGS.detectors
+    }
     judges = adaptive.load_judges(classifier, benign, detectors, FLAGS.fpr)
     found = adaptive.run_adaptive(
         classifier, images, labels, benign, judges, FLAGS.attacks, strengths, cli.folder("workdir"),

@@ -17,6 +17,7 @@ from a2d_tf import attacks, features, threats
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation import artifacts, comparison
 from a2d_tf.reports import comparison_table
+from a2d_tf.zoo.datasets import is_dataset_of_ones_own
 
 FLAGS = flags.FLAGS
 DIGITS_LIMIT, LIMIT = 100, 1000
@@ -61,6 +62,8 @@ cli.define_bounds()
 
 
 def main() -> None:
+    with cli.about("dataset"):
+        is_dataset_of_ones_own(FLAGS.dataset)
     cli.check_each("threats", lambda name: threats.preset(name, "mnist"))
     cli.check_each("attacks", lambda name: attacks.preset(name, "mnist"))
     cli.check_each("baselines", features.by_name)

@@ -49,9 +49,9 @@ class Detection:
       columns: f64[N,D], what was measured of the images; NaN where that failed.
       column_names: the names of the columns.
       cost_names: the names of those columns that are costs of attacks.
-      counted_names: those of the costs that count iterations.
       label: i64[N], what the classifier predicts.
       valid: bool[N], whether the image could be judged; all are if nothing is given.
+      counted_names: those of the costs that count iterations; all do if nothing is given.
     """
 
     is_adversarial: NDArray[np.bool_]
@@ -59,13 +59,15 @@ class Detection:
     columns: NDArray[np.float64]
     column_names: Sequence[str]
     cost_names: Sequence[str]
-    counted_names: Sequence[str]
     label: Labels
     valid: NDArray[np.bool_] = None  # type: ignore[assignment]
+    counted_names: Sequence[str] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.valid is None:
             object.__setattr__(self, "valid", np.ones(len(self.label), np.bool_))
+        if self.counted_names is None:
+            object.__setattr__(self, "counted_names", tuple(self.cost_names))
 
     @property
     def costs(self) -> Costs:

@@ -53,6 +53,18 @@ class Dataset(NamedTuple):
         return hashed.hexdigest()
 
 
+def is_dataset_of_ones_own(name: str) -> bool:
+    """Whether this is a file or a folder, and not the name of a dataset.
+
+    Raises:
+      InvalidInputError: it is neither.
+    """
+    if name not in DATASETS and dataset_files.is_file_or_folder(name):
+        return True
+    lookup(DATASETS, name, "a dataset, FILE.npz or FOLDER/")
+    return False
+
+
 def load_dataset(
     name: str,
     data_dir: str | Path | None = None,
@@ -74,11 +86,11 @@ def load_dataset(
     Raises:
       InvalidInputError: an unknown name, or no such dataset there.
     """
-    is_own = name not in DATASETS and dataset_files.is_file_or_folder(name)
+    is_own = is_dataset_of_ones_own(name)
     if is_own:
         dataset = Dataset(*dataset_files.read_dataset(Path(name), bounds, input_shape))
     else:
-        load = lookup(DATASETS, name, "a dataset, FILE.npz or FOLDER/")
+        load = DATASETS[name]
         folder = data_dir or os.environ.get("A2D_DATA_DIR")
         dataset = load(Path(folder) if folder else None)
     return dataset if is_own else dataset._replace(
