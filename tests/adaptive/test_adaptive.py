@@ -180,6 +180,7 @@ def test_surrogate_costs_reach_those_of_benign_images(
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_matching_aims_at_a_benign_image_of_another_class(
     classifier: Classifier, benign: np.ndarray
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_choice_among_attacks(
     assert scores["near"].auroc > 0.85 and 0 < scores["near"].benign < 1
 
 
+@pytest.mark.long
 def test_scripts_take_it_by_name(
     run_script: Callable[..., object], small_model: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,10 @@ import tensorflow as tf
 from a2d_tf import Bounds, Classifier, InvalidInputError, attacks
 
 
-@pytest.mark.parametrize("name", ["bim", "bim2", "bim-search", "bim2-search"])
+@pytest.mark.parametrize("name", [
+    "bim", "bim2-search", pytest.param("bim2", marks=pytest.mark.long),
+    pytest.param("bim-search", marks=pytest.mark.long),
+])
 def test_benign_images_take_as_many_steps_as_wanted(
     name: str, classifier: Classifier, benign: np.ndarray
 ) -> None:

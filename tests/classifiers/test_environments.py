@@ -117,6 +117,7 @@ def test_a_distribution_strategy() -> None:
     np.testing.assert_array_equal(ATTACK.run(Classifier(plain), images(6, 6, 1)).cost, inside)
 
 
+@pytest.mark.long
 def test_channels_first() -> None:
     """The images' axes are all alike to an attack, except that JSMA changes one value at a time."""
     plain = network(6, 8, 3)
@@ -130,6 +131,7 @@ def test_channels_first() -> None:
         )
 
 
+@pytest.mark.long
 def test_images_that_are_not_square_and_many_classes(tmp_path: Path) -> None:
     classifier = Classifier(network(5, 9, 2, classes=300))
     some = images(5, 9, 2)

@@ -155,6 +155,7 @@ class Subclassed(keras.Model):
         return self.dense(self.flatten(images))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [
     Subclassed,
     lambda: keras.Sequential([layers.Flatten(), layers.Dense(4, activation="softmax")]),

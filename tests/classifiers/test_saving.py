@@ -122,6 +122,7 @@ def test_a_feature_that_needs_layers_is_not_saved_with_a_saved_model(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_labels_alone(tmp_path: Path) -> None:
     model = network()
     classifier = Classifier(

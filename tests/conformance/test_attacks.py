@@ -188,6 +188,7 @@ def test_unfit_bounds_on_costs_are_refused(name: str) -> None:
     assert attack.run(linear(), images, max_cost=enough).cost.tolist() == [cost] * 2
 
 
+@pytest.mark.long
 def test_the_cap_is_the_cost_of_failure(name: str) -> None:
     attack = FUTILE[name]
     images = np.full((2, 2, 2, 1), FUTILE_PIXELS.get(name, 0.5))

@@ -155,6 +155,7 @@ def test_progress_hears_of_every_image(
     assert sum(heard) == 50
 
 
+@pytest.mark.long
 def test_one_graph_serves_every_number_of_images(
     feature: Feature, model: keras.Model, benign: np.ndarray
 ) -> None:

@@ -151,6 +151,7 @@ def test_classify_gives_the_verdicts(
         np.testing.assert_array_equal(verdicts, expected[:count])
 
 
+@pytest.mark.long
 def test_bytes(served: Path, a2d: A2D, mixed: np.ndarray) -> None:
     signatures = tf.saved_model.load(str(served)).signatures
     whole = np.round(255 * mixed[:20]).astype(np.uint8)

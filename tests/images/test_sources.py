@@ -73,7 +73,10 @@ def test_any_source_is_the_same_images(
     np.testing.assert_array_equal(ATTACK.run(classifier, source(images)).cost, costs[:, 0])
 
 
-@pytest.mark.parametrize("how", ["batches", "unknown length", "py labelled"])
+@pytest.mark.parametrize("how", [
+    "batches", *(pytest.param(how, marks=pytest.mark.long)
+                 for how in ("unknown length", "py labelled")),
+])
 def test_a_fit_counts_images_and_not_batches(
     how: str, classifier: Classifier, benign: np.ndarray
 ) -> None:
