@@ -51,6 +51,9 @@ def without_squashing(outputs: Outputs, *, one_unit_only: bool = False) -> Outpu
     """
     def logits(images: tf.Tensor) -> tf.Tensor:
         if tf.executing_eagerly():
+            if tf.config.functions_run_eagerly():  # a concrete function is a graph all the same
+                spec = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
+                return graph.get_concrete_function(spec)(images)
             return graph(images)
         values = outputs(images)
         if not tf.is_tensor(values) or one_unit_only and not is_one_unit(values):
