@@ -124,6 +124,7 @@ def test_saved_and_exported_they_score_the_same(fitted, digits, tmp_path):
     assert "costs" not in found
 
 
+@pytest.mark.long
 def test_they_can_be_judged_with_attack_costs(digits):
     classifier, images, labels, benign, adversarial = digits
     attack = attacks.BIM(eps=0.3, step=0.01, max_iterations=60)

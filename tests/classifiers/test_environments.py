@@ -148,6 +148,7 @@ def test_images_that_are_not_square_and_many_classes(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_an_undocumented_attribute_can_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = ATTACK.run(Classifier(network(6, 6, 1)), images(6, 6, 1)).cost
     function = tf.function

@@ -52,7 +52,10 @@ SEVERAL.remove("threshold")  # it judges a single column
 
 @pytest.mark.parametrize("kind, attacks, several", [
     *((kind, COUNTED, False) for kind in sorted(detectors.REGISTRY)),
-    *((kind, SEARCHED, True) for kind in SEVERAL),
+    *(
+        pytest.param(kind, SEARCHED, True, marks=[] if kind == "zscore" else pytest.mark.long)
+        for kind in SEVERAL
+    ),
     *(pytest.param(kind, COUNTED, True, marks=pytest.mark.long) for kind in SEVERAL),
     ("knn", SEARCHED, False),
 ])

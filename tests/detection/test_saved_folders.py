@@ -142,6 +142,7 @@ def test_a_wrong_attack_is_refused_whatever_the_digest(copy: Path) -> None:
         refused(copy)
 
 
+@pytest.mark.long
 def test_an_exported_folder_is_called_so(tmp_path: Path, saved: Path) -> None:
     A2D.load(saved / "detector").export(tmp_path / "served")
     refused(tmp_path / "served", "got a SavedModel, such as A2D.export")

@@ -127,6 +127,7 @@ def test_every_attack_has_a_threat(loaded: Classifier, judges: dict[str, Judge])
             Strengths(**settings)
 
 
+@pytest.mark.long
 def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) -> None:
     command = (
         "adaptive", "--model=model.keras", "--images=benign.npz", "--detectors=zscore",

@@ -173,6 +173,7 @@ def test_a_slow_attack_counts_the_first_images_only(
     assert "bim-search" in results["columns"]["ensemble_knn"]
 
 
+@pytest.mark.long
 def test_a_model_and_a_dataset_of_ones_own(
     compare: RunScript, small_model: Path, tmp_path: Path
 ) -> None:
