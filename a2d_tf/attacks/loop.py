@@ -227,17 +227,18 @@ def _without_invalid(finished: State) -> State:
 def _apart(
     function: Callable[[State], State], signature: list[State]
 ) -> Callable[[State], State]:
-    """The function as a graph that is not made part of the graph that calls it, where TensorFlow
-    can be told so: the attribute is not documented, and changes speed alone."""
+    """The function as a graph of its own, which TensorFlow does not merge into the calling graph.
+
+    The attribute for this is not documented. Without it, results are the same and may take longer.
+    """
+    as_graph = functools.partial(
+        tf.function, function, input_signature=signature, autograph=False
+    )
     try:
-        return tf.function(  # type: ignore[no-any-return]
-            function, input_signature=signature, autograph=False,
-            experimental_attributes={"_noinline": True},
-        )
+        graph: Callable[[State], State] = as_graph(experimental_attributes={"_noinline": True})
     except (TypeError, ValueError):
-        return tf.function(  # type: ignore[no-any-return]
-            function, input_signature=signature, autograph=False
-        )
+        graph = as_graph()
+    return graph
 
 
 def any_count(value: tf.Tensor) -> tf.TensorShape:

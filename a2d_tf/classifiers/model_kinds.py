@@ -87,7 +87,7 @@ def _read_keras(
 
 @contextmanager
 def _variables_there() -> Iterator[None]:
-    """Says what is wrong with a function of a SavedModel that nobody holds any more."""
+    """Turns the error of a SavedModel's function whose variables were deleted into one line."""
     try:
         yield
     except AssertionError as error:

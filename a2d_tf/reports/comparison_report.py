@@ -51,7 +51,7 @@ def _summary(results: Results) -> str:
 
 
 def _cells(results: Results, rows: Mapping[str, Row], show: Callable[[Cell, bool], str]) -> str:
-    """Detectors by threats; `show` writes a cell, told whether it is the best of its threat."""
+    """Detectors by threats; `show` writes a cell; it is given whether the cell is the best."""
     lines = [
         [name, price(results["passes"].get(name)), *(
             show(row[name], name in best_of(row)) if name in row else DASH for row in rows.values()
