@@ -161,7 +161,7 @@ def test_changes_do_not_reuse_stale_stages(
 def test_a_slow_attack_counts_the_first_images_only(
     compare: RunScript, finished: tuple[Path, str], small_model: Path
 ) -> None:
-    flags = ["--baselines=", "--threats=fgsm", "--defences=bim,dba", "--first=8"]
+    flags = ["--baselines=", "--threats=fgsm", "--defences=bim-search,dba", "--first=8"]
     done = compare(small_model, finished[0], *flags)
     assert done.returncode == 0, done.stderr
     results = json.loads((finished[0] / "results.json").read_text())
