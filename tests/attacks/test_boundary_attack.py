@@ -29,6 +29,7 @@ def test_a_boundary_everywhere_takes_a_query_of_each_kind() -> None:
     assert result.success.all()
 
 
+@pytest.mark.long
 def test_the_walk_shortens_the_distance_by_the_source_step() -> None:
     # Every candidate crosses. Uniform noise is 1/12 away in squares, its first blend a millionth
     # of that, and an iteration leaves 0.99 of the distance: to reach 1e-8 of the noise's squared

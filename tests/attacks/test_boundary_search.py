@@ -23,6 +23,7 @@ COUNTED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("attack", COUNTED, ids=lambda attack: attack.name)
 def test_search_ranks_as_counting_does(
     attack: BIM, classifier: Classifier, benign: np.ndarray

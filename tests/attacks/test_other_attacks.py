@@ -41,6 +41,7 @@ def test_fgsm_stops_at_the_first_length_that_succeeds(
     assert (result.gradients == 1).all()
 
 
+@pytest.mark.long
 def test_deepfool_goes_beyond_the_nearest_plane() -> None:
     # From the middle, three planes are 0.2 / 1, 0.3 / 2 and 0.4 / 1 away in L2.
     weights = np.array([[0.0, 0, 0, 0], [1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 0]], np.float32)
@@ -57,6 +58,7 @@ def test_deepfool_goes_beyond_the_nearest_plane() -> None:
     )
 
 
+@pytest.mark.long
 def test_deepfool_is_nearer_than_fgsm(classifier: Classifier, benign: np.ndarray) -> None:
     images = benign[:40]
     near = DeepFool(max_iterations=50).run(classifier, images)

@@ -25,6 +25,7 @@ def dark(count: int) -> np.ndarray:
 BRIGHT = np.ones((1, 8, 8, 1), np.float32)
 
 
+@pytest.mark.long
 def test_the_walk_starts_where_the_class_is_another() -> None:
     classifier, images = Classifier(mean_above), dark(3)
     without = WALK.run(classifier, images)

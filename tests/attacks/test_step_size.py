@@ -23,6 +23,7 @@ def test_benign_images_take_as_many_steps_as_wanted(
     assert other.success.mean() > 0.7
 
 
+@pytest.mark.long
 def test_steps_do_not_depend_on_the_scale_of_the_pixels(
     classifier: Classifier, benign: np.ndarray
 ) -> None:

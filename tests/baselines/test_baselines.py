@@ -107,6 +107,7 @@ def test_same_seed_same_scores_and_the_model_is_left_alone(fitted, digits):
     assert all(len(layer._inbound_nodes) == 1 for layer in classifier.model.layers)
 
 
+@pytest.mark.long
 def test_saved_and_exported_they_score_the_same(fitted, digits, tmp_path):
     images = np.concatenate([digits[3][300:340], digits[4][300:340]])
     expected = fitted.predict(images)

@@ -34,6 +34,7 @@ def test_noise_is_reconstructed_worse(fitted: A2D, benign: np.ndarray) -> None:
     np.testing.assert_allclose(fitted.measure(fresh).values[:, 0], fitted.score(fresh), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_training_lowers_the_error(classifier: Classifier, benign: np.ndarray) -> None:
     data = FitData(benign, benign, classifier.predict(benign))
     for norm in (1, 2):

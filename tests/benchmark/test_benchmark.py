@@ -48,6 +48,7 @@ def test_the_limit_is_the_time_of_the_passes_that_were_made(
     assert measured.images == 20 and measured.ratio == measured.seconds / measured.limit_seconds
 
 
+@pytest.mark.long
 def test_verdicts_that_differ_are_counted(classifier: Classifier, benign: np.ndarray) -> None:
     strict = A2D(classifier, BIM_60, ZScore()).fit(benign[:60])
     loose = A2D(classifier, BIM_60, ZScore(h=3.0)).fit(benign[:60])  # flags nearly all

@@ -37,6 +37,7 @@ def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", [
     "jax", pytest.param("torch", marks=pytest.mark.long),
 ])
@@ -53,6 +54,7 @@ def test_another_backend_is_refused_at_the_import(backend: str) -> None:
     assert script.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_the_preflight_does_not_end_the_process() -> None:
     """The gradient of this kernel, which nobody asked for, does so on some machines."""
     done = run(

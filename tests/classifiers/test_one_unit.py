@@ -156,6 +156,7 @@ def test_costs_by_hand() -> None:
     np.testing.assert_array_equal(result.cost, [2, 0, 0, 9])
 
 
+@pytest.mark.long
 def test_features_saved_and_exported(one: keras.Model, two: Classifier, tmp_path: Path) -> None:
     names = [ATTACK, "margin", "directions"]
     crafted = ATTACK(two, IMAGES[:30])

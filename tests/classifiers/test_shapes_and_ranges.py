@@ -160,6 +160,7 @@ def normalise(images: tf.Tensor) -> tf.Tensor:
     return (images - MEAN) / DEVIATION
 
 
+@pytest.mark.long
 def test_what_stands_outside_the_model(tmp_path: Path) -> None:
     model = network(5, 4, 3)
     inside = keras.Sequential([

@@ -98,9 +98,13 @@ BOUNDS = {"deepfool": (0, 1), "lsa": (1, 5)}
 # Costs that count the iteration of success too, as published.
 ONE_BASED = {"dba"}
 NO_COUNT = {"first-order"}  # a distance, to first order, from one gradient
+SLOW = {"cw", "dba", "deepfool", "lbfgs", "lsa"}
 
 
-@pytest.fixture(params=sorted(attacks.PRESETS["mnist"]))
+@pytest.fixture(params=[
+    pytest.param(name, marks=pytest.mark.long if name in SLOW else [])
+    for name in sorted(attacks.PRESETS["mnist"])
+])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 

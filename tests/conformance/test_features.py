@@ -26,9 +26,13 @@ SETTINGS = {
 NAMES = {name for name, one in REGISTRY.items() if one.__module__.split(".")[0] in (
     "a2d_tf", "baselines"
 )}
+# Of each kind of feature one is measured without `-m long` too.
+QUICK = {"attack_cost", "directions", "kd", "margin"}
 
 
-@pytest.fixture(params=sorted(NAMES))
+@pytest.fixture(params=[
+    pytest.param(name, marks=[] if name in QUICK else pytest.mark.long) for name in sorted(NAMES)
+])
 def unfitted(request: pytest.FixtureRequest) -> Feature:
     return REGISTRY[request.param](**SETTINGS.get(request.param, {}))
 

@@ -130,6 +130,7 @@ def test_between_the_ends_of_a_range_the_verdict_is_open(
     assert 0 < low[0] < 40 and high[0] == 101
 
 
+@pytest.mark.long
 def test_cheap_attacks_run_first_and_a_saved_detector_knows(
     classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
 ) -> None:

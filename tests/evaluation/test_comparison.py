@@ -127,6 +127,7 @@ def test_a_finished_run_is_not_redone(
     assert (workdir / "results.json").read_bytes() == results
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [pytest.param("images", marks=pytest.mark.long), "model"])
 def test_changes_do_not_reuse_stale_stages(
     change: str, compare: RunScript, finished: tuple[Path, str], small_model: Path, tmp_path: Path

@@ -281,6 +281,7 @@ def test_images_of_any_size(tmp_path: Path) -> None:
     assert not (tmp_path / "served" / "assets.extra" / "tf_serving_warmup_requests").exists()
 
 
+@pytest.mark.long
 def test_what_cannot_be_exported_is_refused(
     a2d: A2D, classifier: Classifier, benign: np.ndarray, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_the_nearest_image_across_a_plane() -> None:
         assert linear(result.adversarial).numpy()[0, 0] <= -confidence
 
 
+@pytest.mark.long
 def test_distances_do_not_depend_on_the_scale_of_the_pixels() -> None:
     wide = Classifier(lambda images: linear(images / 255), bounds=(0, 255), input_shape=(2, 2, 1))
     narrow = CW.run(Classifier(linear), np.full((1, 2, 2, 1), 0.5))
@@ -70,6 +71,7 @@ def test_distances_do_not_depend_on_the_scale_of_the_pixels() -> None:
     np.testing.assert_allclose(scaled.adversarial / 255, narrow.adversarial, atol=1e-3)
 
 
+@pytest.mark.long
 def test_carlini_wagner_fools_every_digit(classifier: Classifier, benign: np.ndarray) -> None:
     images = benign[:40]
     labels = classifier.predict(images)

@@ -43,6 +43,7 @@ def test_it_makes_a_classifier_robust(dataset: Dataset) -> None:
     assert robust.robust <= robust.clean
 
 
+@pytest.mark.long
 def test_the_seed_decides(dataset: Dataset) -> None:
     few = dataset._replace(x_train=dataset.x_train[:200], y_train=dataset.y_train[:200])
     epochs: list[int] = []

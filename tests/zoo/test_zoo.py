@@ -68,6 +68,7 @@ def test_training_is_determined_by_the_seed(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "model.keras").is_file()
 
 
+@pytest.mark.long
 def test_training_leaves_the_random_numbers_of_the_process_alone() -> None:
     def draws() -> list[float]:
         return [random.random(), np.random.uniform(), *np.ravel(tf.random.uniform((3,)))]
@@ -95,6 +96,7 @@ def test_the_convnet_trains() -> None:
     assert epochs == [1, 1] and model.output_shape == (None, 10)
 
 
+@pytest.mark.long
 def test_networks_of_env2() -> None:
     lenet5 = MODELS["lenet5"]((28, 28, 1), 10)
     assert lenet5.count_params() == 156 + 2416 + 400 * 120 + 120 + 120 * 84 + 84 + 84 * 10 + 10
