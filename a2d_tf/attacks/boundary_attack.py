@@ -146,25 +146,14 @@ class DBA(Attack):
         return state | {"label": prediction, "stage": tf.fill(tf.shape(prediction), NOISE)}
 
     def _after_noise(self, state: State, queried: tf.Tensor, crossed: tf.Tensor) -> State:
-        tries = state["tries"] + 1
-        return state | {
-            "images": tf.where(per_image(crossed, queried), queried, state["images"]),
-            "stage": tf.where(crossed, BLEND, NOISE),
-            "tries": tf.where(crossed, 0, tries),
+        return _after_try(state, queried, crossed, (NOISE, BLEND), NOISE_IMAGES) | {
             "cost": state["max_cost"],
-            "finished": ~crossed & (tries == NOISE_IMAGES),
         }
 
     def _after_blend(self, state: State, queried: tf.Tensor, crossed: tf.Tensor) -> State:
-        tries = state["tries"] + 1
-        return state | {
-            "images": tf.where(per_image(crossed, queried), queried, state["images"]),
-            "stage": tf.where(crossed, WALK, BLEND),
-            "tries": tf.where(crossed, 0, tries),
+        # The last blend is the noise itself. It has another label, unless the classifier is random.
+        return _after_try(state, queried, crossed, (BLEND, WALK), BLENDS) | {
             "iteration": tf.ones_like(state["iteration"]),
-            # The last blend is the noise itself. It has another label, unless the classifier is
-            # random.
-            "finished": ~crossed & (tries == BLENDS),
         }
 
     def _after_walk(
@@ -255,3 +244,16 @@ def _squared_distance(images: tf.Tensor, state: State) -> tf.Tensor:
 
 def _norm(values: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(tf.square(values), axis=pixel_axes(values), keepdims=True))
+
+
+def _after_try(
+    state: State, queried: tf.Tensor, crossed: tf.Tensor, stages: tuple[int, int], most: int
+) -> State:
+    """Keeps an image that crossed the boundary and enters the next stage; gives up after `most`."""
+    tries = state["tries"] + 1
+    return state | {
+        "images": tf.where(per_image(crossed, queried), queried, state["images"]),
+        "stage": tf.where(crossed, stages[1], stages[0]),
+        "tries": tf.where(crossed, 0, tries),
+        "finished": ~crossed & (tries == most),
+    }

@@ -1,6 +1,5 @@
 """A decision tree and a random forest: benign and adversarial images (paper, section C)."""
 
-import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,6 +26,7 @@ class _Trees(Detector):
       seed: seed of the growth.
     """
 
+    estimator: ClassVar[type[DecisionTreeClassifier] | type[RandomForestClassifier]]
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,14 +39,9 @@ class _Trees(Detector):
     def check_counts(self, benign: int, adversarial: int) -> None:
         require_both(benign, adversarial, f"a {self.name}")
 
-    @abc.abstractmethod
-    def _grow(
-        self, columns: Columns, is_adversarial: NDArray[np.bool_]
-    ) -> Sequence[DecisionTreeClassifier]:
-        """The trees."""
-
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        grown = [tree.tree_ for tree in self._grow(columns, is_adversarial)]
+        fitted = self.estimator(random_state=self.seed).fit(columns, is_adversarial)
+        grown = [tree.tree_ for tree in getattr(fitted, "estimators_", [fitted])]
         return tables(grown, [tree.value[:, 0, 1] for tree in grown])
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
@@ -62,11 +57,7 @@ class Tree(_Trees):
     """
 
     name: ClassVar[str] = "tree"
-
-    def _grow(
-        self, columns: Columns, is_adversarial: NDArray[np.bool_]
-    ) -> Sequence[DecisionTreeClassifier]:
-        return [DecisionTreeClassifier(random_state=self.seed).fit(columns, is_adversarial)]
+    estimator = DecisionTreeClassifier
 
 
 @dataclass(kw_only=True, eq=False)
@@ -78,13 +69,7 @@ class Forest(_Trees):
     """
 
     name: ClassVar[str] = "forest"
-
-    def _grow(
-        self, columns: Columns, is_adversarial: NDArray[np.bool_]
-    ) -> Sequence[DecisionTreeClassifier]:
-        forest = RandomForestClassifier(random_state=self.seed).fit(columns, is_adversarial)
-        grown: Sequence[DecisionTreeClassifier] = forest.estimators_
-        return grown
+    estimator = RandomForestClassifier
 
 
 def tables(grown: Sequence[Any], shares: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
