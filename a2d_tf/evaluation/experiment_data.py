@@ -166,7 +166,8 @@ class ExperimentData:
     ) -> NDArray[np.float64]:
         """Columns f64[N,D] of several features of the images of a type and split.
 
-        Where a feature is measured of a part of the images only, the table ends with that part.
+        They are NaN where an image cannot be measured. Where a feature is measured of a part of the
+        images only, the table ends with that part.
         """
         parts = [self._values(input_type, split, name) for name in names]
         count = min(map(len, parts))
@@ -175,10 +176,14 @@ class ExperimentData:
     def costs(self, input_type: str, split: str, attacks: Sequence[str]) -> Costs:
         """Costs of attacks for the images of a type and split; see `columns`.
 
-        They are i32[N,A], or f64 if not all of them are counts.
+        They are i32[N,A], or f64 if not all of them are counts. As published, an attack that finds
+        no gradient to follow has failed: its cost is the largest one. Detectors flag such an image;
+        see `Scorer`.
         """
+        largest = [self.attacks[name].max_iterations for name in attacks]
+        columns = self.columns(input_type, split, attacks)
         dtype = cost_dtype(self.attacks[name] for name in attacks)
-        return self.columns(input_type, split, attacks).astype(dtype)
+        return np.where(np.isnan(columns), largest, columns).astype(dtype)
 
     def query_count(self, input_type: str, split: str, name: str) -> QueryCount:
         """The price of a feature for the images of a type and split."""
@@ -220,14 +225,8 @@ class ExperimentData:
 
     def _values(self, input_type: str, split: str, name: str) -> NDArray[np.float64]:
         if name in self.slow_limits:
-            values = self._slow_values(split, name)[input_type]
-        else:
-            values = self._measured(input_type, split, name)["values"]
-        feature = self.features[name]
-        if isinstance(feature, AttackCost):
-            # As published, an attack that finds no gradient to follow has failed.
-            return np.where(np.isnan(values), feature.attack.max_iterations, values)
-        return values
+            return self._slow_values(split, name)[input_type]
+        return self._measured(input_type, split, name)["values"]
 
     def _measured(self, input_type: str, split: str, name: str) -> Arrays:
         images = self.samples(input_type, split).images

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from a2d_tf import detectors
 from a2d_tf.a2d import A2D
 from a2d_tf.detection.fitting import add_noise
+from a2d_tf.detection.result import INVALID
 from a2d_tf.detection.state import orientation
 from a2d_tf.detectors import Detector
 from a2d_tf.evaluation.cache_keys import settings_key
@@ -138,6 +139,9 @@ class Scorer:
     images of every threat, and noisy ones (`noisy_type`) if these are among its negatives. A method
     that learns from benign images alone gives the same scores whatever the threats.
 
+    An image that cannot be measured has the largest score, as it is flagged by `A2D.predict`, and
+    takes no part in a fit.
+
     Args:
       name: the name of the method.
       method: the method.
@@ -162,19 +166,17 @@ class Scorer:
             return self._scores_of_images(threats)
         detector: Detector = sklearn.base.clone(self._method.detector)
         if detector.scores_depend_on_fit:
-            benign = self._columns(BENIGN, FIT)
+            benign = _known(self._columns(BENIGN, FIT))
             pooled = {}
             if detector.learns_from_adversarial:
                 pooled = self._data.pooled_rows(threats)
-            adversarial = [self._columns(threat, FIT)[rows] for threat, rows in pooled.items()]
+            adversarial = [
+                _known(self._columns(threat, FIT)[rows]) for threat, rows in pooled.items()
+            ]
             columns = np.concatenate([benign, *adversarial])
             detector.fit(columns, np.arange(len(columns)) >= len(benign))
-            return {
-                input_type: detector.score(self._columns(*where))
-                for input_type, where in self._scored().items()
-            }
         return {
-            input_type: detector.graph_score(self._columns(*where)).numpy()
+            input_type: _score(detector, self._columns(*where))
             for input_type, where in self._scored().items()
         }
 
@@ -278,3 +280,24 @@ class Scorer:
 def noisy_type(threat: str) -> str:
     """The type of benign inputs with noise as strong as a threat."""
     return f"noisy-{threat}"
+
+
+def invalid(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which images bool[N] could not be measured, by their scores."""
+    return np.asarray(scores == INVALID["score"])
+
+
+def _known(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows of images that could be measured."""
+    return columns[np.isfinite(columns).all(axis=1)]
+
+
+def _score(detector: Detector, columns: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Scores f32[N], the largest one for images that could not be measured."""
+    is_known = np.asarray(np.isfinite(columns).all(axis=1))
+    known = np.where(is_known[:, None], columns, 0.0)
+    # What does not depend on a fit is scored without one.
+    is_fitted = detector.scores_depend_on_fit
+    scores = detector.score(known) if is_fitted else detector.graph_score(known).numpy()
+    is_known &= np.isfinite(scores)
+    return np.where(is_known, scores, np.float32(INVALID["score"]))

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
+from numpy.typing import NDArray
 
 from a2d_tf.attacks.runner import Costs
 from a2d_tf.detectors import Conformal
 from a2d_tf.detectors.calibration import threshold_at
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.experiment_data import BENIGN, CALIBRATION, TEST, ExperimentData
-from a2d_tf.evaluation.methods import Scores, noisy_type
+from a2d_tf.evaluation.methods import Scores, invalid, noisy_type
 from a2d_tf.evaluation.published import published
 
 RATES = (0.01, 0.05, 0.1)
@@ -66,6 +67,7 @@ def _cell(scores: Scores, threat: str, in_paper: float | None) -> dict[str, Any]
     noisy = scores.get(noisy_type(threat))
     return {
         "tested": [len(benign), len(adversarial)],
+        "invalid": [int(invalid(benign).sum()), int(invalid(adversarial).sum())],
         "auroc": metrics.auroc(benign, adversarial),
         "auroc_noisy": None if noisy is None else metrics.auroc(
             np.concatenate([benign, noisy]), adversarial
@@ -99,13 +101,19 @@ def _false_positive_rates(fitted: ScoresByThreat) -> dict[str, dict[str, float]]
     return {
         name: {
             f"{rate:g}": float(np.mean([
-                (row[name][BENIGN] > threshold_at(row[name][CALIBRATION], rate)).mean()
-                for row in fitted.values()
+                _flagged(row[name], rate).mean() for row in fitted.values()
             ]))
             for rate in RATES
         }
         for name, scores in next(iter(fitted.values())).items() if CALIBRATION in scores
     }
+
+
+def _flagged(scores: Scores, rate: float) -> NDArray[np.bool_]:
+    """Which benign test images are flagged; `A2D.calibrate` leaves out invalid images too."""
+    calibration = scores[CALIBRATION]
+    threshold = threshold_at(calibration[~invalid(calibration)], rate)
+    return (scores[BENIGN] > threshold) | invalid(scores[BENIGN])
 
 
 def _auroc_confident(data: ExperimentData) -> dict[str, dict[str, dict[str, float]]]:
@@ -140,7 +148,8 @@ def _conformal_rates(data: ExperimentData) -> dict[str, dict[str, Any]]:
     attacks = [name for name in data.attacks if name not in data.slow_limits]
     if not attacks:
         return {}
-    costs = np.concatenate([data.costs(BENIGN, split, attacks) for split in data.splits])
+    costs = np.concatenate([data.columns(BENIGN, split, attacks) for split in data.splits])
+    costs = costs[np.isfinite(costs).all(axis=1)]
     half = len(costs) // 2
     rng = np.random.default_rng(0)
     orders = [rng.permutation(len(costs)) for _ in range(RANDOM_SPLITS)]

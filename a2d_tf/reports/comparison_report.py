@@ -14,6 +14,7 @@ from a2d_tf.reports.comparison_table import (
     Row,
     answer,
     best_of,
+    invalid_images,
     measured,
     optional_of,
     price,
@@ -144,7 +145,8 @@ def _threats(results: Results) -> str:
         "How many inputs each threat crafted, the share of them that fooled the model, and how "
         "many were tested.\n\n"
         + to_markdown(["threat", "crafted", "success rate", "tested", "setting"], lines)
-    )
+        + "\n\n" + invalid_images(results["cells"])
+    ).rstrip()
 
 
 def _costs(results: Results) -> str:

@@ -90,8 +90,18 @@ def _caption(rows: Mapping[str, Row]) -> str:
     return (
         "AUROC (bold: highest of the threat), 95 % interval; below, TPR in % at "
         f"{asked} % FPR{others}. passes: forward + gradients per image; ASR: share that fooled "
-        "the model"
-    )
+        f"the model. {invalid_images(rows)}"
+    ).strip()
+
+
+def invalid_images(rows: Mapping[str, Row]) -> str:
+    """A sentence on the images that a detector could not measure; empty if there are none."""
+    counts = {
+        name: sum(sum(row[name]["invalid"]) for row in rows.values() if name in row)
+        for name in dict.fromkeys(name for row in rows.values() for name in row)
+    }
+    named = ", ".join(f"{count} by {name}" for name, count in counts.items() if count)
+    return f"Images that could not be judged and count as flagged: {named}." if named else ""
 
 
 def _terminal_cell(cell: Cell | None, best: bool) -> Text:

@@ -19,6 +19,7 @@ def cell(auroc: float, published: float | None = None) -> dict[str, Any]:
         "auroc_ci95": [auroc - 0.004, auroc + 0.002],
         "tpr_at_fpr": {"0.1": auroc - 0.1, "0.01": auroc - 0.3, "0.05": auroc - 0.2},
         "published": published,
+        "invalid": [0, 0],
     }
 
 
@@ -235,3 +236,9 @@ def test_results_are_left_as_they_were(results: dict[str, Any]) -> None:
     comparison_table.table(results)
     comparison_table.answer(results)
     assert results == before
+
+
+def test_images_that_could_not_be_judged_are_counted(results: dict[str, Any]) -> None:
+    assert "could not be judged" not in comparison_report.markdown(results, [])
+    results["cells"]["cw"]["kd"]["invalid"] = [2, 5]
+    assert "count as flagged: 7 by kd." in comparison_report.markdown(results, [])
