@@ -1,6 +1,6 @@
 """The classifier under attack: a Keras model, a SavedModel or a callable, as images -> logits."""
 
-import pickle
+import os
 import shutil
 import tempfile
 import warnings
@@ -14,12 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from a2d_tf.classifiers import output_checks, preflight, saving, squashing
+from a2d_tf.classifiers import copying, output_checks, preflight, saving, squashing
 from a2d_tf.classifiers.loading import load_model
 from a2d_tf.classifiers.model_outputs import ModelOutputs
 from a2d_tf.classifiers.preflight import ALL
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
-from a2d_tf.errors import A2DError, InvalidInputError, UnsuitableClassifierError
+from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
 from a2d_tf.images.batching import Batch, ImageSource, iter_batches, to_array
 from a2d_tf.images.spec import Bounds, Images, InputSpec, Labels, Shape, check_bounds
 from a2d_tf.storage import files
@@ -72,7 +72,7 @@ class Classifier:
         self._digest: str | None = None
         self._custom_objects: Mapping[str, Any] = {}
         if isinstance(model, (str, Path)):
-            self._path = Path(model)
+            self._path = Path(os.path.expanduser(model))
             self._digest = _digest(self._path)
             model = load_model(self._path, self._bounds, output=output)
         self._output = model.output if isinstance(model, SavedModelLogits) else output
@@ -121,7 +121,7 @@ class Classifier:
           InvalidInputError: there is nothing, or nothing that Keras or TensorFlow can load, or no
             such signature or output.
         """
-        path = Path(path)
+        path = Path(os.path.expanduser(path))
         digest = _digest(path)
         model = load_model(
             path, check_bounds(bounds), signature, output,
@@ -154,7 +154,7 @@ class Classifier:
           InvalidInputError: the classifier is a black box, it cannot be read back, or it cannot be
             written as the kind of file that the path names.
         """
-        path = Path(path)
+        path = Path(os.path.expanduser(path))
         with tempfile.TemporaryDirectory() as scratch:
             written = saving.write(
                 self, Path(scratch), may_be_file=path.suffix == ".keras"
@@ -281,8 +281,8 @@ class Classifier:
             "probabilities": self._outputs.declared, "is_black_box": self.is_black_box,
         }
         others = {name: vars(self)[name] for name in ("_path", "_digest", "_output", "_passed")}
-        content = _pickled(self.model, self.preprocess)
-        return _unpickled, (type(self), content, settings, others)
+        content = copying.to_bytes(self.model, self.preprocess)
+        return copying.rebuild, (type(self), content, settings, others)
 
     def output_spec(self, shape: Shape) -> tf.TensorSpec:
         """The outputs for images f32[N,*shape]: labels [N], or [N,K] with a column per class."""
@@ -393,7 +393,8 @@ class Classifier:
             integer per image. Outputs and gradients that are not finite are those of the image
             alone, unless no image has any other.
         """
-        preflight.check(self, images, self._passed, logits=logits, gradients=gradients)
+        with output_checks.one_line_errors(self.model):
+            preflight.check(self, images, self._passed, logits=logits, gradients=gradients)
 
     def check_labels(self, images: Images) -> None:
         """Raises UnsuitableClassifierError unless a black box gives an integer for each image.
@@ -439,45 +440,13 @@ class Classifier:
         forward = self.graph(
             (function, shape), function, lambda: [tf.TensorSpec((None, *shape), tf.float32)]
         )
-        return [
-            forward(images[start:start + batch_size]).numpy()
-            for start in range(0, len(images), batch_size)
-        ]
+        with output_checks.one_line_errors(self.model):
+            return [
+                forward(images[start:start + batch_size]).numpy()
+                for start in range(0, len(images), batch_size)
+            ]
 
 
 def _digest(path: Path) -> str | None:
     """The hash of a SavedModel's folder; None for a file."""
     return files.sha256(path) if path.is_dir() else None
-
-
-def _pickled(model: Any, preprocess: Any) -> bytes:
-    try:
-        return pickle.dumps((model, preprocess))
-    except A2DError:
-        raise
-    except Exception as error:  # every model fails in its own way
-        raise InvalidInputError(
-            f"expected a classifier whose model can be pickled, got a {type(model).__name__} that "
-            "cannot; save it with Classifier.save, and load it where it is needed"
-        ) from error
-
-
-def _unpickled(
-    kind: type[Classifier], content: bytes, settings: dict[str, Any], others: dict[str, Any]
-) -> Classifier:
-    try:
-        loaded, preprocess = pickle.loads(content)
-    except Exception as error:
-        raise InvalidInputError(
-            "expected a pickled classifier whose model can be read, got one that cannot "
-            f"({(str(error).strip() or type(error).__name__).splitlines()[0]}); save it with "
-            "Classifier.save instead"
-        ) from error
-    if settings.pop("is_black_box"):
-        classifier = kind.label_only(
-            loaded, settings["bounds"], input_shape=settings["input_shape"]
-        )
-    else:
-        classifier = kind(loaded, preprocess=preprocess, **settings)
-    vars(classifier).update(others)
-    return classifier

@@ -1,15 +1,19 @@
 """Models from files and folders, and what to do with files of other kinds."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds
+from a2d_tf.storage import files
+from a2d_tf.storage.limits import check_decoded
 
 PYTORCH = (
     "export it with torch.onnx.export, then make a SavedModel: onnx2tf -i model.onnx -o {folder}"
@@ -49,7 +53,8 @@ def load_model(
       custom_objects, safe_mode: for a Keras model; see `keras.saving.load_model`.
 
     Raises:
-      InvalidInputError: nothing at `path`, or nothing that Keras or TensorFlow can load.
+      InvalidInputError: nothing at `path`, nothing that Keras or TensorFlow can load, or a file
+        that takes too much memory (`limits.set_max_decoded_gib`).
     """
     if not path.exists():
         raise InvalidInputError(f"expected a model at {path}, got nothing there; check the path")
@@ -66,6 +71,7 @@ def load_model(
                     "its name"
                 )
             return SavedModelLogits(path, bounds, signature, output)
+        check_size(path)
         return keras.saving.load_model(
             path, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=safe_mode
         )
@@ -76,6 +82,17 @@ def load_model(
             f"expected a .keras or .h5 file or a SavedModel directory, got {path} which "
             f"does not load ({_reason(error)}); {_remedy(path, str(error))}"
         ) from error
+
+
+def check_size(path: Path) -> None:
+    """Raises InvalidInputError for a model file that is damaged, or far larger when it is read."""
+    if zipfile.is_zipfile(path):
+        files.check_archive(path)
+    elif h5py.is_hdf5(path):
+        sizes: list[int] = []
+        with h5py.File(path) as file:
+            file.visititems(lambda _, one: sizes.append(getattr(one, "nbytes", 0)))
+        check_decoded(sum(sizes), path.stat().st_size, f"the weights of {path}")
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,7 @@
 """What the outputs and gradients of a classifier must be before it is attacked."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf.classifiers.squashing import LINEAR, SOFTMAX, SQUASHING
-from a2d_tf.errors import UnsuitableClassifierError
+from a2d_tf.errors import A2DError, UnsuitableClassifierError
 
 # A stray image of constant logits is no reason to refuse a classifier; a tenth of them is, or all.
 MAX_ZERO_GRADIENTS = 0.1
@@ -140,3 +142,19 @@ def check_gradients(gradient: tf.Tensor | None, probabilities: bool) -> None:
         raise UnsuitableClassifierError(
             "expected finite gradients, got NaN or infinity; check the classifier's layers"
         )
+
+
+@contextmanager
+def one_line_errors(model: Any) -> Iterator[None]:
+    """Turns what TensorFlow raises for a model that does not take a batch into one line."""
+    try:
+        yield
+    except (A2DError, tf.errors.ResourceExhaustedError):
+        raise
+    except (tf.errors.OpError, ValueError, TypeError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise UnsuitableClassifierError(
+            f"expected a {type(model).__name__} that takes any number of images at once, got an "
+            f"error for a batch ({reason[:200] or type(error).__name__}); if its batch size is "
+            "fixed, give a tf.function with that input_signature, and check the images' shape"
+        ) from error
