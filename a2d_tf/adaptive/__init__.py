@@ -5,11 +5,12 @@ a2d.
 """
 
 from a2d_tf.adaptive.benign_columns import BenignColumns
+from a2d_tf.adaptive.defences import Defence, FlaggedBy, Together, Undefended, score_of
 from a2d_tf.adaptive.goal import Goal
 from a2d_tf.adaptive.joint_pgd import OrthogonalPGD, SelectivePGD
 from a2d_tf.adaptive.score import DifferentiableScore, differentiable_score
 
 __all__ = [
-    "BenignColumns", "DifferentiableScore", "Goal", "OrthogonalPGD", "SelectivePGD",
-    "differentiable_score",
+    "BenignColumns", "Defence", "DifferentiableScore", "FlaggedBy", "Goal", "OrthogonalPGD",
+    "SelectivePGD", "Together", "Undefended", "differentiable_score", "score_of",
 ]

@@ -1,7 +1,11 @@
 """HopSkipJump: a decision-based attack, past a detector too."""
 
 import dataclasses
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +13,9 @@ import tensorflow as tf
 from a2d_tf import A2D, Bounds, Classifier, InvalidInputError, threats
 from a2d_tf.attacks import BIM, CarliniWagner
 from a2d_tf.threats import AttackThreat, HopSkipJump
+from a2d_tf.zoo import load_dataset
 
+RunScript = Callable[..., subprocess.CompletedProcess[str]]
 WEIGHTS = np.array([3.0, -4.0, 0.0, 0.0], np.float32)
 SHORT = HopSkipJump(iterations=8, first_queries=60)
 
@@ -145,3 +151,35 @@ def test_start_images_must_fit(classifier: Classifier, benign: np.ndarray) -> No
     with pytest.raises(InvalidInputError, match=r"start images of shape \[8, 8, 1\]"):
         threat.craft(classifier, benign[:2], classifier.predict(benign[:2]))
     assert threats.preset("hopskipjump") == HopSkipJump()
+
+
+@pytest.mark.long
+def test_the_script_gets_past_a_detector(
+    run_script: RunScript, small_model: Path, tmp_path: Path
+) -> None:
+    classifier = Classifier.load(small_model)
+    digits = load_dataset("digits")
+    A2D(classifier, "margin", "zscore").fit(digits.x_train[:300], fpr=0.1).save(tmp_path / "mine")
+    A2D(Classifier(keras.Sequential([
+        keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10),
+    ])), "margin", "zscore").fit(digits.x_train[:60]).save(tmp_path / "other")
+    command = (
+        "craft", f"--model={small_model}", "--dataset=digits", "--limit=4", "--out=past.npz",
+    )
+    short = "--settings=iterations=4,first_queries=30"
+    done = run_script(
+        *command, "--threat=hopskipjump", short, "--detector=mine", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "past.npz") as stored:
+        images, labels = stored["images"], stored["labels"]
+    found = A2D.load(tmp_path / "mine").predict(images)
+    assert ((found.label != labels) & ~found.is_adversarial).mean() >= 0.75
+    for flags, message in (
+        (["--threat=pgd", "--detector=mine"], "the threat hopskipjump for a detector, got PGD"),
+        (["--threat=hopskipjump", "--detector=other"], "got other of another"),
+        (["--threat=hopskipjump", "--settings=norm=l1"], "norm out of l2, linf, got 'l1'"),
+    ):
+        done = run_script(*command, *flags, cwd=tmp_path)
+        assert done.returncode == 1 and message in done.stderr, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
