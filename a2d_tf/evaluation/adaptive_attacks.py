@@ -110,10 +110,14 @@ def _nothing(defence: Defence, name: str, benign: Images) -> None:
     return None
 
 
-def _cw(strength: Strength, strengths: Strengths, aim: None) -> Threat:
+def carlini_wagner(kappa: float) -> CarliniWagner:
+    """C&W with the published settings and a confidence."""
     published = cast(AttackThreat, threats.preset("cw"))
-    attack = cast(CarliniWagner, published.attack)
-    return AttackThreat(attack=dataclasses.replace(attack, confidence=strength.value))
+    return dataclasses.replace(cast(CarliniWagner, published.attack), confidence=kappa)
+
+
+def _cw(strength: Strength, strengths: Strengths, aim: None) -> Threat:
+    return AttackThreat(attack=carlini_wagner(strength.value))
 
 
 def _pgd(loss: str) -> Callable[[Strength, Strengths, None], Threat]:

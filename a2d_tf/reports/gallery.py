@@ -54,3 +54,35 @@ def _show(where: Axes, image: NDArray[np.floating[Any]]) -> None:
     colours = image.ndim == 3 and image.shape[-1] == 3
     flat = image if colours or image.ndim == 2 else image[..., 0]
     where.imshow(np.clip(np.atleast_2d(flat), 0, 1), cmap="gray", vmin=0, vmax=1)
+
+
+class Shown(NamedTuple):
+    """An image f32[H,W,C] in [0, 1], or None where there is none, and a caption below."""
+
+    image: NDArray[np.floating[Any]] | None
+    caption: str
+
+
+def grid(rows: Sequence[Sequence[Shown]], path: str | os.PathLike[str]) -> None:
+    """Draws rows of images with captions to a PNG file, whole or not at all.
+
+    Args:
+      rows: the images of each row, from left to right.
+      path: the PNG to write.
+
+    Raises:
+      ValueError: no image.
+    """
+    if not rows or not any(rows):
+        raise ValueError("expected at least one image, got none")
+    across = max(map(len, rows))
+    figure = Figure(figsize=(SIDE * across, (SIDE + 0.35) * len(rows)), layout="constrained")
+    places = figure.subplots(len(rows), across, squeeze=False)
+    for one in places.flat:
+        one.set_axis_off()
+    for row, line in zip(places, rows, strict=True):
+        for place, shown in zip(row, line):
+            if shown.image is not None:
+                _show(place, shown.image)
+            place.set_title(shown.caption, fontsize=7, y=-0.3)
+    axes.save(figure, path)
