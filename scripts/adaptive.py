@@ -6,8 +6,8 @@
 
 The model is any file that fit_detector.py takes, and the images are an .npz or a folder. Detectors
 are folders that fit_detector.py wrote for this model; one+other judges by both at once, and flags
-what any of them flags. A threshold on the margin, the simplest detector, and no defence at all
-stand beside them.
+what any of them flags. Folders of a second model are named in --others too. A threshold on the
+margin, the simplest detector, and no defence at all stand beside them.
 
 An attack bypasses a defence with an image that is misclassified and not flagged. The share of such
 images, with its 95 % interval, is printed and written to --out for every defence, attack and
@@ -64,7 +64,13 @@ flags.DEFINE_integer("restarts", 1, "Starts of these attacks.", lower_bound=1)
 flags.DEFINE_integer("iterations", 20, "Steps of hopskipjump.", lower_bound=1)
 flags.DEFINE_integer("queries", 100, "Queries of its first step; later ones make more.",
                      lower_bound=1)
-flags.DEFINE_float("fpr", 0.05, "False-positive rate of the threshold on the margin.")
+cli.define_names("others", [], "Those of the folders in --detectors that are for a second model, "
+                 "which must agree on the label.", may_be_empty=True)
+flags.DEFINE_float("noise", 0.0, "If above 0, each detector also measures noisy copies of the "
+                   "images, with this standard deviation as a fraction of the pixel range.",
+                   lower_bound=0, upper_bound=1)
+flags.DEFINE_float("fpr", 0.05, "False-positive rate of the threshold on the margin, and with "
+                   "--noise.")
 flags.DEFINE_integer("limit", 200, "Images at most.", lower_bound=1)
 cli.define_folder(
     "workdir", "Where finished attacks are kept.",
@@ -102,7 +108,9 @@ def main() -> None:
         ] for name in FLAGS.detectors
     }
     with cli.about("detectors", "fpr"):
-        judges = adaptive.load_judges(classifier, benign, detectors, FLAGS.fpr)
+        judges = adaptive.load_judges(
+            classifier, benign, detectors, FLAGS.fpr, others=FLAGS.others, noise=FLAGS.noise
+        )
     found = adaptive.run_adaptive(
         classifier, images, labels, benign, judges, FLAGS.attacks, strengths,
         Stages(Path(cli.folder("workdir"))), progress=cli.TerminalProgress(),

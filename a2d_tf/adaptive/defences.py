@@ -1,6 +1,6 @@
 """What an attacker has to get past: one detector, several at once, or none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from a2d_tf.a2d import A2D
 from a2d_tf.adaptive.goal import Goal
-from a2d_tf.adaptive.score import DifferentiableScore, differentiable_score
+from a2d_tf.adaptive.score import differentiable_score
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images, Labels
+
+COMPARED = 64  # benign images at which goals are compared
 
 
 class Verdict(Protocol):
@@ -59,20 +61,24 @@ class Undefended:
         """The labels of images f32[N,H,W,C], none of them flagged."""
         return Flagged(self.classifier.predict(images), np.zeros(len(images), bool))
 
+    def goal(self, benign: Images) -> Goal:
+        """Raises InvalidInputError: there is no score."""
+        raise InvalidInputError("expected a defence with a score, got none at all; leave it out")
+
 
 class Together:
-    """Several fitted detectors of one classifier: an image is flagged if any of them flags it.
+    """Several defences of one classifier: an image is flagged if any of them flags it.
 
     Their false-positive rates add up, at most.
 
     Args:
-      parts: the fitted detectors, by name.
+      parts: the defences, such as fitted detectors, by name.
 
     Raises:
-      InvalidInputError: fewer than two detectors.
+      InvalidInputError: fewer than two defences.
     """
 
-    def __init__(self, parts: Mapping[str, A2D]):
+    def __init__(self, parts: Mapping[str, Defence]):
         if len(parts) < 2:
             raise InvalidInputError(
                 f"expected at least 2 detectors to put together, got {len(parts)}; name more"
@@ -81,7 +87,7 @@ class Together:
 
     @property
     def classifier(self) -> Classifier:
-        """The classifier of the first detector."""
+        """The classifier of the first defence."""
         return next(iter(self.parts.values())).classifier
 
     def predict(self, images: Images) -> Flagged:
@@ -90,26 +96,28 @@ class Together:
         flagged = np.any([one.is_adversarial for one in found], axis=0)
         return Flagged(found[0].label, flagged)
 
+    def goal(self, benign: Images) -> Goal:
+        """By how much the parts' scores exceed their thresholds, together; see `score_of`."""
+        return Excess([score_of(part, benign) for part in self.parts.values()], benign)
 
-class HighestScore(Goal):
-    """The highest of several detectors' scores above their thresholds, for `Together`.
 
-    Each is divided by the standard deviation of its benign scores, so that they compare.
+class Excess(Goal):
+    """By how much several goals exceed what is enough for each, as a sum.
+
+    Each is divided by the standard deviation of its values at benign images, so that they compare.
+    The sum has the gradients of all goals that are not reached, where the highest alone would pull
+    to and fro between them.
 
     Args:
-      together: the detectors.
+      goals: the goals, of the same classifier.
       benign: f32[N,H,W,C], benign images.
-
-    Raises:
-      InvalidInputError: one of them has no gradient.
     """
 
-    def __init__(self, together: Together, benign: Images):
-        self._scores = [differentiable_score(part) for part in together.parts.values()]
-        for score in self._scores:
-            score.check(benign)
+    def __init__(self, goals: Sequence[Goal], benign: Images):
+        self._goals = list(goals)
+        some = tf.constant(benign[:COMPARED])
         self._spreads = [
-            float(np.std(part.score(benign))) or 1.0 for part in together.parts.values()
+            float(np.std(goal.value(some, tf.zeros((len(some), 0))))) or 1.0 for goal in goals
         ]
 
     @property
@@ -117,11 +125,10 @@ class HighestScore(Goal):
         return 0.0
 
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
-        above = [
-            (tf.cast(score(images), tf.float32) - score.enough) / spread
-            for score, spread in zip(self._scores, self._spreads, strict=True)
-        ]
-        return tf.reduce_max(tf.stack(above), axis=0)
+        return tf.add_n([
+            tf.nn.relu((tf.cast(goal.value(images, aims), tf.float32) - goal.enough) / spread)
+            for goal, spread in zip(self._goals, self._spreads, strict=True)
+        ])
 
 
 class FlaggedBy:
@@ -149,18 +156,15 @@ def score_of(defence: Defence, benign: Images) -> Goal:
     """The score of a defence that an attack lowers, with a gradient at benign images.
 
     Args:
-      defence: a fitted `A2D`, or several.
+      defence: a fitted `A2D`, or a defence with a method `goal`, as those of this package.
       benign: f32[N,H,W,C], where the gradient is looked for.
 
     Raises:
       InvalidInputError: the score has no gradient, or there is none.
     """
-    if isinstance(defence, Together):
-        return HighestScore(defence, benign)
-    if not isinstance(defence, A2D):
-        raise InvalidInputError(
-            f"expected a fitted A2D with a score, got {type(defence).__name__}; leave it out"
-        )
-    score: DifferentiableScore = differentiable_score(defence)
-    score.check(benign)
-    return score
+    if isinstance(defence, A2D):
+        score = differentiable_score(defence)
+        score.check(benign)
+        return score
+    goal: Goal = defence.goal(benign)  # type: ignore[attr-defined]
+    return goal

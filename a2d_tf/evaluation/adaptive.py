@@ -4,7 +4,7 @@ An attack bypasses a defence with an image that is misclassified and not flagged
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.a2d import A2D
-from a2d_tf.adaptive import Defence, Together, Undefended
+from a2d_tf.adaptive import Defence, Noisy, SecondOpinion, Together, Undefended
 from a2d_tf.classifiers import Classifier
 from a2d_tf.detectors import Threshold
 from a2d_tf.errors import DetectorWarning, InvalidInputError
@@ -71,6 +71,7 @@ class Judge(NamedTuple):
 def load_judges(
     classifier: Classifier, images: Images,
     detectors: Mapping[str, Sequence[tuple[A2D, Path]]], fpr: float,
+    *, others: Collection[str] = (), noise: float = 0.0,
 ) -> dict[str, Judge]:
     """The defences under attack; a threshold on the margin, and no defence, stand beside them.
 
@@ -79,23 +80,44 @@ def load_judges(
       images: f32[N,H,W,C], benign images, which set the threshold on the margin.
       detectors: name -> a fitted detector and the folder that it was loaded from; or several,
         which judge together.
-      fpr: the false-positive rate of the threshold on the margin.
+      fpr: the false-positive rate of the threshold on the margin, and with noise.
+      others: folders of detectors for a second classifier, which must agree on the label.
+      noise: if above 0, each detector also judges noisy images, with this standard deviation as a
+        fraction of the pixel range.
 
     Raises:
       InvalidInputError: a detector was fitted for another classifier.
     """
+    known = {str(folder) for parts in detectors.values() for _, folder in parts}
+    if unknown := sorted(set(others) - known):
+        raise InvalidInputError(
+            f"expected detectors of a second model out of {', '.join(sorted(known)) or 'none'}, "
+            f"got {', '.join(unknown)}; name them among the detectors too"
+        )
     judges = {}
     for name, parts in detectors.items():
+        own: dict[str, Defence] = {}
         for a2d, folder in parts:
-            check_same_classifier(str(folder), a2d.classifier, classifier, images[:PROBES])
-        key = {"folders": [files.sha256(folder) for _, folder in parts]}
-        own = {str(folder): a2d for a2d, folder in parts}
-        judges[name] = Judge(Together(own) if len(own) > 1 else parts[0][0], key)
+            if str(folder) in others:
+                own[str(folder)] = SecondOpinion(classifier, a2d, images[:PROBES])
+            else:
+                check_same_classifier(str(folder), a2d.classifier, classifier, images[:PROBES])
+                own[str(folder)] = a2d
+        key = {
+            "folders": [files.sha256(folder) for _, folder in parts],
+            "others": [str(folder) in others for _, folder in parts],
+        }
+        judges[name] = Judge(Together(own) if len(own) > 1 else next(iter(own.values())), key)
     margin = A2D(classifier, "margin", Threshold(fpr=fpr)).fit(images)
-    return judges | {
-        MARGIN: Judge(margin, {"margin": digest(images), "fpr": fpr}),
-        NOTHING: Judge(Undefended(classifier), {}),
-    }
+    judges[MARGIN] = Judge(margin, {"margin": digest(images), "fpr": fpr})
+    if noise:
+        judges |= {
+            f"{name}, noise {noise:g}": Judge(
+                Noisy(judge.defence, noise, images, fpr),
+                judge.key | {"noise": noise, "fpr": fpr, "calibrated_on": digest(images)},
+            ) for name, judge in judges.items() if isinstance(judge.defence, A2D)
+        }
+    return judges | {NOTHING: Judge(Undefended(classifier), {})}
 
 
 def folders_of(name: str) -> list[str]:

@@ -269,6 +269,8 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     (["--kappas=-1"], "a kappa >= 0"),
     (["--images=none.npz"], "none.npz"),
     (["--fpr=2"], "--fpr"),
+    (["--noise=-1"], "--noise"),
+    (["--detectors=zscore", "--others=other"], "detectors of a second model out of zscore"),
 ])
 def test_bad_input_is_one_line(
     flags: list[str], message: str, run_script: RunScript, folder: Path, benign: np.ndarray
