@@ -126,7 +126,9 @@ def main() -> None:
         "attacks": rows, "worst_case": worst, "price": prices,
         "provenance": provenance(
             FLAGS.model, images=FLAGS.images, benign=FLAGS.benign or FLAGS.images,
-            limit=str(FLAGS.limit), strengths=repr(strengths), bounds=repr(cli.bounds()),
+            detectors=",".join(FLAGS.detectors), others=",".join(FLAGS.others),
+            noise=str(FLAGS.noise), fpr=str(FLAGS.fpr), limit=str(FLAGS.limit),
+            strengths=repr(strengths), bounds=repr(cli.bounds()),
         ),
     })
     tables = [*adaptive_report.tables(rows, worst), adaptive_price.table(prices)]

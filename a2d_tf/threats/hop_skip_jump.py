@@ -56,7 +56,7 @@ class HopSkipJump(Threat):
 
     needs_logits: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
-    batch_size: ClassVar[int] = 64
+    batch_size: ClassVar[int] = 32  # progress is told after each batch
     norm: str = "l2"
     iterations: int = 20
     first_queries: int = 100
