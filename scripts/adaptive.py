@@ -1,24 +1,35 @@
 """How far a detector can be trusted on a model: attacks that know the detector.
 
-  python scripts/adaptive.py --model=lenet.keras --images=benign.npz --detectors=bim,directions \\
-      --kappas=0,5,10,20 --eps=0.1,0.2,0.3 --out=adaptive.json
+  python scripts/adaptive.py --model=lenet.keras --images=benign.npz \\
+      --detectors=bim,directions,bim+directions --kappas=0,5,10,20 --eps=0.1,0.2,0.3 \\
+      --l2=1,2,4 --out=adaptive.json
 
-An attack bypasses a detector with an image that is misclassified and not flagged. The share of
-such images, with its 95 % interval, is printed and written to --out for every detector, attack
-and strength, with a picture beside it. For each image the best of all attacks counts in the worst
-case. A threshold on the margin stands beside the detectors as the simplest one.
+The model is any file that fit_detector.py takes, and the images are an .npz or a folder. Detectors
+are folders that fit_detector.py wrote for this model; one+other judges by both at once, and flags
+what any of them flags. Folders of a second model are named in --others too. A threshold on the
+margin, the simplest detector, and no defence at all stand beside them.
+
+An attack bypasses a defence with an image that is misclassified and not flagged. The share of such
+images, with its 95 % interval, is printed and written to --out for every defence, attack and
+strength, with two pictures beside it: NAME.png with the curves, and NAME_gallery.png with the
+nearest bypassing images of each defence below their originals. For each image the best of all
+attacks counts in the worst case. The attacker's price of a defence is the distance at which half of
+the images bypass it, interpolated between the radii, or a bound where it lies outside of them.
 
 The attacks:
 
-  cw          Carlini and Wagner in L2, which must lead by kappa logits
-  pgd         projected gradient descent on the cross-entropy
-  pgd-margin  the same on the margin
-  surrogate   crosses the boundary, then moves the first-order costs to those of benign images
-  matching    the same, towards the costs of one benign image of another class
-  selective   crosses the boundary, then lowers the detector's own score, if that has a gradient
-  orthogonal  the same, but no step towards one aim undoes the other (Bryniarski 2021)
+  cw           Carlini and Wagner in L2, which must lead by kappa logits
+  pgd          projected gradient descent on the cross-entropy
+  pgd-margin   the same on the margin
+  surrogate    crosses the boundary, then moves the first-order costs to those of benign images
+  matching     the same, towards the costs of one benign image of another class
+  selective    crosses the boundary, then lowers the detector's own score, if that has a gradient
+  orthogonal   the same, but no step towards one aim undoes the other (Bryniarski 2021)
+  hopskipjump  asks for verdicts alone, thousands of times for each image, and so works against
+               detectors without a gradient; a detector that counts iterations takes long
 
-Started again with the same --workdir, it runs no finished attack again.
+Started again with the same --workdir, it runs no finished attack again. --limit=20 --steps=20
+--iterations=5 gives a first impression.
 """
 
 import os
@@ -27,74 +38,101 @@ from pathlib import Path
 import cli
 from absl import flags
 
-from a2d_tf.evaluation import adaptive, adaptive_report
+from a2d_tf.evaluation import adaptive, adaptive_price, adaptive_report
 from a2d_tf.evaluation.adaptive_attacks import KINDS, Strengths
 from a2d_tf.images import load_images
 from a2d_tf.images.image_files import load_labels
 from a2d_tf.storage import files
 from a2d_tf.storage.provenance import provenance
-from a2d_tf.threats.projected import NORMS
+from a2d_tf.storage.stages import Stages
 
 FLAGS = flags.FLAGS
+RADII = ("kappas", "eps", "l2")
 cli.define_model_flags()
 cli.define_path("images", "Benign images to attack: .npz or folder. With labels in the .npz, those "
                 "that the model gets wrong are left out.", required=True)
 cli.define_path("benign", "Benign images that the attacker has, and that set the threshold on the "
                 "margin; by default those of --images.")
-cli.define_names("detectors", [], "Folders that fit_detector.py wrote.")
+cli.define_names("detectors", [], "Folders that fit_detector.py wrote, or several joined by +.")
 cli.define_names("attacks", list(KINDS), f"Out of {', '.join(KINDS)}.")
 flags.DEFINE_list("kappas", ["0", "5", "10", "20"], "Leads in logits for cw.")
-flags.DEFINE_list("eps", ["0.1", "0.2", "0.3"], "Radii for the other attacks: in linf fractions of "
-                  "the pixel range, in l2 lengths in its units.")
-flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the radii.")
-flags.DEFINE_integer("steps", 100, "Steps of each attack but cw.", lower_bound=1)
-flags.DEFINE_integer("restarts", 1, "Starts of each attack but cw.", lower_bound=1)
-flags.DEFINE_float("fpr", 0.05, "False-positive rate of the threshold on the margin.")
+flags.DEFINE_list("eps", ["0.1", "0.2", "0.3"], "Radii for the other attacks in L-infinity, as "
+                  "fractions of the pixel range.")
+flags.DEFINE_list("l2", [], "Radii for the other attacks in L2, in units of the pixel range.")
+flags.DEFINE_integer("steps", 100, "Steps of each attack but cw and hopskipjump.", lower_bound=1)
+flags.DEFINE_integer("restarts", 1, "Starts of these attacks.", lower_bound=1)
+flags.DEFINE_integer("iterations", 20, "Steps of hopskipjump.", lower_bound=1)
+flags.DEFINE_integer("queries", 100, "Queries of its first step; later ones make more.",
+                     lower_bound=1)
+cli.define_names("others", [], "Those of the folders in --detectors that are for a second model, "
+                 "which must agree on the label.", may_be_empty=True)
+flags.DEFINE_float("noise", 0.0, "If above 0, each detector also measures noisy copies of the "
+                   "images, with this standard deviation as a fraction of the pixel range.",
+                   lower_bound=0, upper_bound=1)
+flags.DEFINE_float("fpr", 0.05, "False-positive rate of the threshold on the margin, and with "
+                   "--noise.")
 flags.DEFINE_integer("limit", 200, "Images at most.", lower_bound=1)
 cli.define_folder(
     "workdir", "Where finished attacks are kept.",
     default=os.path.join("runs", "adaptive"),
 )
 cli.define_seed("Seed of the random starts.")
-cli.define_out("A .json file to write, and a .png beside it.", beside=".png")
+cli.define_out("A .json file to write, and two .png beside it.", beside=".png")
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
 )
 
 
 def main() -> None:
-    strengths = Strengths(
-        kappas=cli.reals("kappas"), eps=cli.reals("eps"), norm=FLAGS.norm, steps=FLAGS.steps,
-        restarts=FLAGS.restarts, seed=FLAGS.seed,
-    )
-    adaptive.kinds(FLAGS.attacks)
+    with cli.about("kappas", "eps", "l2"):
+        strengths = Strengths(
+            **{name: cli.reals(name) if FLAGS[name].value else () for name in RADII},
+            steps=FLAGS.steps, restarts=FLAGS.restarts, seed=FLAGS.seed,
+            iterations=FLAGS.iterations, queries=FLAGS.queries,
+        )
+    with cli.about("attacks"):
+        adaptive.kinds(FLAGS.attacks)
     classifier = cli.load_classifier()
     spec = classifier.input_spec
-    every = load_images(FLAGS.images, spec).images
-    images, labels = adaptive.right_images(
-        classifier, every, load_labels(FLAGS.images, len(every)), FLAGS.limit
-    )
-    benign = load_images(FLAGS.benign, spec).images if FLAGS.benign else images
+    with cli.about("images"):
+        every = load_images(FLAGS.images, spec).images
+        images, labels = adaptive.right_images(
+            classifier, every, load_labels(FLAGS.images, len(every)), FLAGS.limit
+        )
+    with cli.about("benign"):
+        benign = load_images(FLAGS.benign, spec).images if FLAGS.benign else images
     detectors = {
-        folder: (cli.load_detector("detectors", folder), Path(folder)) for folder in FLAGS.detectors
+        name: [
+            (cli.load_detector("detectors", folder), Path(folder))
+            for folder in adaptive.folders_of(name)
+        ] for name in FLAGS.detectors
     }
-    judges = adaptive.load_judges(classifier, benign, detectors, FLAGS.fpr)
+    with cli.about("detectors", "fpr"):
+        judges = adaptive.load_judges(
+            classifier, benign, detectors, FLAGS.fpr, others=FLAGS.others, noise=FLAGS.noise
+        )
     found = adaptive.run_adaptive(
-        classifier, images, labels, benign, judges, FLAGS.attacks, strengths, cli.folder("workdir"),
-        progress=cli.TerminalProgress(),
+        classifier, images, labels, benign, judges, FLAGS.attacks, strengths,
+        Stages(Path(cli.folder("workdir"))), progress=cli.TerminalProgress(),
     )
     rows = adaptive_report.rates(found)
     worst = adaptive_report.worst_cases(found, judges, benign)
+    prices = adaptive_price.prices(found)
     picture = Path(FLAGS.out).with_suffix(".png")
-    adaptive_report.draw(rows, FLAGS.norm, picture)
+    gallery = picture.with_name(f"{picture.stem}_gallery.png")
+    adaptive_report.draw(rows, picture)
+    adaptive_report.draw_gallery(found, images, classifier.bounds, gallery)
     files.save_json(FLAGS.out, {
-        "attacks": rows, "worst_case": worst,
+        "attacks": rows, "worst_case": worst, "price": prices,
         "provenance": provenance(
             FLAGS.model, images=FLAGS.images, benign=FLAGS.benign or FLAGS.images,
-            limit=str(FLAGS.limit), strengths=repr(strengths), bounds=repr(cli.bounds()),
+            detectors=",".join(FLAGS.detectors), others=",".join(FLAGS.others),
+            noise=str(FLAGS.noise), fpr=str(FLAGS.fpr), limit=str(FLAGS.limit),
+            strengths=repr(strengths), bounds=repr(cli.bounds()),
         ),
     })
-    cli.show(adaptive_report.tables(rows, worst), f"{FLAGS.out}, {picture}")
+    tables = [*adaptive_report.tables(rows, worst), adaptive_price.table(prices)]
+    cli.show(tables, f"{FLAGS.out}, {picture}, {gallery}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ cli.define_names(
 )
 cli.define_path("data_dir", "Folder with mnist.npz, cifar10.npz and imagenet/.")
 cli.define_path("model_dir",
-                "Folder with lenet_mnist.keras and convnet_cifar10.keras; none trains them.")
+                "Folder with lenet_mnist.keras and convnet_cifar10.keras, and PGD-trained ones "
+                "as lenet_mnist_pgd.keras; none trains them.")
 cli.define_folder("workdir", "Where stages and results go.", default=DEFAULT_WORKDIR)
 cli.define_limit()
 flags.register_validator("seeds", lambda seeds: all(seed.isdecimal() for seed in seeds),

@@ -2,17 +2,25 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from a2d_tf import threats
-from a2d_tf.a2d import A2D
-from a2d_tf.adaptive import BenignColumns, Goal, OrthogonalPGD, SelectivePGD, differentiable_score
+from a2d_tf.adaptive import (
+    BenignColumns,
+    Defence,
+    FlaggedBy,
+    Goal,
+    OrthogonalPGD,
+    SelectivePGD,
+    score_of,
+)
 from a2d_tf.attacks import CarliniWagner
-from a2d_tf.checks import lookup, number
-from a2d_tf.classifiers import Classifier
+from a2d_tf.checks import integer, lookup, number
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images
-from a2d_tf.threats import PGD, AttackThreat, Threat
+from a2d_tf.threats import PGD, AttackThreat, HopSkipJump, Threat
+
+MOST_STARTS = 500  # benign images that a decision-based attack starts from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,86 +29,147 @@ class Strengths:
 
     Attributes:
       kappas: leads in logits that C&W must reach.
-      eps: radii of the others, in the units of `threats.PGD`.
-      norm: their norm, "linf" or "l2".
+      eps: radii of the others in L-infinity, as fractions of the pixel range.
+      l2: radii of the others in L2, in units of the pixel range.
       steps, restarts, seed: as for `threats.PGD`.
+      iterations, queries: `iterations` and `first_queries` of `threats.HopSkipJump`.
+
+    Raises:
+      InvalidInputError: a strength that no attack takes, or none at all.
     """
 
     kappas: Sequence[float] = (0.0, 5.0, 10.0, 20.0)
     eps: Sequence[float] = (0.1, 0.2, 0.3)
-    norm: str = "linf"
+    l2: Sequence[float] = ()
     steps: int = 100
     restarts: int = 1
     seed: int = 0
+    iterations: int = 20
+    queries: int = 100
 
     def __post_init__(self) -> None:
         for kappa in self.kappas:
             number(kappa, "a kappa", minimum=0)
-        for eps in self.eps:
-            PGD(eps=eps, **self.pgd)  # refuses what no attack takes
+        for norm, radii in self.radii.items():
+            for eps in radii:
+                PGD(eps=eps, norm=norm, **self.pgd)  # refuses what no attack takes
+        integer(self.iterations, "iterations")
+        integer(self.queries, "queries")
+        if not (self.kappas or self.eps or self.l2):
+            raise InvalidInputError(
+                "expected at least one strength, got none; give a kappa or a radius"
+            )
 
     @property
     def pgd(self) -> dict[str, Any]:
-        """The settings of a projected threat besides its radius."""
-        return {
-            "norm": self.norm, "steps": self.steps, "restarts": self.restarts, "seed": self.seed
-        }
+        """The settings of a projected threat besides its radius and its norm."""
+        return {"steps": self.steps, "restarts": self.restarts, "seed": self.seed}
+
+    @property
+    def radii(self) -> dict[str, Sequence[float]]:
+        """The radii by norm."""
+        return {"linf": self.eps, "l2": self.l2}
+
+
+class Strength(NamedTuple):
+    """One strength of an attack.
+
+    Attributes:
+      value: a kappa or a radius.
+      norm: of the radius; empty for a kappa.
+    """
+
+    value: float
+    norm: str
 
 
 class Kind(NamedTuple):
     """What an attack looks at, and how it is made.
 
     Attributes:
-      by_kappa: whether its strength is a kappa, and not a radius.
-      goal: makes its goal from classifier, benign images and detector; None without a goal.
-      knows_detector: whether it is another attack for every detector.
-      make: the threat of a strength.
+      target: "classifier" for an attack that is the same for every defence, "verdicts" for one that
+        asks each defence for its verdicts, or "score" for one that follows each detector's score.
+      aim: makes what the attack aims at, from the defence, its name and benign images.
+      make: the threat of a strength, from what it aims at.
+      by_kappa: whether the strength is a kappa, and not a radius.
     """
 
-    by_kappa: bool
-    goal: Callable[[Classifier, Images, A2D | None], Goal] | None
-    knows_detector: bool
-    make: Callable[[float, Strengths, Goal | None], Threat]
+    target: Literal["classifier", "verdicts", "score"]
+    aim: Callable[[Defence, str, Images], Any]
+    make: Callable[[Strength, Strengths, Any], Threat]
+    by_kappa: bool = False
+
+    def strengths(self, given: Strengths) -> list[Strength]:
+        """All strengths that this attack runs with."""
+        if self.by_kappa:
+            return [Strength(kappa, "") for kappa in given.kappas]
+        return [Strength(eps, norm) for norm, radii in given.radii.items() for eps in radii]
 
 
-def _cw(strength: float, strengths: Strengths, goal: Goal | None) -> Threat:
+def _nothing(defence: Defence, name: str, benign: Images) -> None:
+    return None
+
+
+def carlini_wagner(kappa: float) -> CarliniWagner:
+    """C&W with the published settings and a confidence."""
     published = cast(AttackThreat, threats.preset("cw"))
-    attack = cast(CarliniWagner, published.attack)
-    return AttackThreat(attack=dataclasses.replace(attack, confidence=strength))
+    return dataclasses.replace(cast(CarliniWagner, published.attack), confidence=kappa)
 
 
-def _pgd(loss: str) -> Callable[[float, Strengths, Goal | None], Threat]:
-    return lambda eps, strengths, goal: PGD(eps=eps, loss=loss, **strengths.pgd)
+def _cw(strength: Strength, strengths: Strengths, aim: None) -> Threat:
+    return AttackThreat(attack=carlini_wagner(strength.value))
+
+
+def _pgd(loss: str) -> Callable[[Strength, Strengths, None], Threat]:
+    return lambda strength, strengths, aim: PGD(
+        eps=strength.value, norm=strength.norm, loss=loss, **strengths.pgd
+    )
 
 
 def _joint(
     kind: type[SelectivePGD] | type[OrthogonalPGD]
-) -> Callable[[float, Strengths, Goal | None], Threat]:
-    return lambda eps, strengths, goal: kind(eps=eps, goal=cast(Goal, goal), **strengths.pgd)
+) -> Callable[[Strength, Strengths, Goal], Threat]:
+    return lambda strength, strengths, goal: kind(
+        eps=strength.value, norm=strength.norm, goal=goal, **strengths.pgd
+    )
 
 
-def _median(classifier: Classifier, benign: Images, a2d: A2D | None) -> Goal:
-    return BenignColumns(classifier, benign)
+def _median(defence: Defence, name: str, benign: Images) -> Goal:
+    return BenignColumns(defence.classifier, benign)
 
 
-def _image(classifier: Classifier, benign: Images, a2d: A2D | None) -> Goal:
-    return BenignColumns(classifier, benign, match="image")
+def _image(defence: Defence, name: str, benign: Images) -> Goal:
+    return BenignColumns(defence.classifier, benign, match="image")
 
 
-def _score(classifier: Classifier, benign: Images, a2d: A2D | None) -> Goal:
-    score = differentiable_score(cast(A2D, a2d))
-    score.check(benign)
-    return score
+def _score(defence: Defence, name: str, benign: Images) -> Goal:
+    return score_of(defence, benign)
+
+
+def _decisions(defence: Defence, name: str, benign: Images) -> tuple[FlaggedBy, Images]:
+    return FlaggedBy(defence, name), benign[:MOST_STARTS]
+
+
+def _hop_skip_jump(
+    strength: Strength, strengths: Strengths, aim: tuple[FlaggedBy, Images]
+) -> Threat:
+    """The same threat for every radius: it makes the distance small, however far it may go."""
+    return HopSkipJump(
+        norm=strength.norm, iterations=strengths.iterations, first_queries=strengths.queries,
+        is_flagged=aim[0], start_images=aim[1],  # type: ignore[arg-type]
+        seed=strengths.seed,
+    )
 
 
 KINDS: dict[str, Kind] = {
-    "cw": Kind(True, None, False, _cw),
-    "pgd": Kind(False, None, False, _pgd("cross-entropy")),
-    "pgd-margin": Kind(False, None, False, _pgd("margin")),
-    "surrogate": Kind(False, _median, False, _joint(SelectivePGD)),
-    "matching": Kind(False, _image, False, _joint(SelectivePGD)),
-    "selective": Kind(False, _score, True, _joint(SelectivePGD)),
-    "orthogonal": Kind(False, _score, True, _joint(OrthogonalPGD)),
+    "cw": Kind("classifier", _nothing, _cw, by_kappa=True),
+    "pgd": Kind("classifier", _nothing, _pgd("cross-entropy")),
+    "pgd-margin": Kind("classifier", _nothing, _pgd("margin")),
+    "surrogate": Kind("classifier", _median, _joint(SelectivePGD)),
+    "matching": Kind("classifier", _image, _joint(SelectivePGD)),
+    "selective": Kind("score", _score, _joint(SelectivePGD)),
+    "orthogonal": Kind("score", _score, _joint(OrthogonalPGD)),
+    "hopskipjump": Kind("verdicts", _decisions, _hop_skip_jump),
 }
 
 

@@ -9,11 +9,13 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from a2d_tf.evaluation.adaptive import Bypass, Judge
-from a2d_tf.evaluation.adaptive_attacks import kinds
-from a2d_tf.images.spec import Images
+from a2d_tf.images.spec import Bounds, Images
 from a2d_tf.reports.axes import Axis
+from a2d_tf.reports.gallery import Pair, pairs
 from a2d_tf.reports.measurement_figures import Curve, curves
 from a2d_tf.reports.tables import Table
+
+GALLERY = 8  # images of each defence
 
 
 def interval(count: int, total: int) -> tuple[float, float]:
@@ -27,8 +29,10 @@ def rates(found: Sequence[Bypass]) -> list[dict[str, Any]]:
     return [
         {
             "detector": one.detector, "attack": one.attack, "strength": one.strength,
-            "images": len(one.bypassed), "misclassified": float(one.misclassified.mean()),
-            "mean_l2": float(one.l2.mean()), **_share(one.bypassed),
+            "norm": one.norm, "images": len(one.bypassed),
+            "misclassified": float(one.misclassified.mean()),
+            "mean_l2": float(one.l2.mean()), "mean_linf": float(one.linf.mean()),
+            **_share(one.bypassed),
         } for one in found
     ]
 
@@ -36,10 +40,9 @@ def rates(found: Sequence[Bypass]) -> list[dict[str, Any]]:
 def worst_cases(
     found: Sequence[Bypass], judges: Mapping[str, Judge], benign: Images
 ) -> list[dict[str, Any]]:
-    """A row for each detector: for each image, the best of all attacks and strengths counts.
+    """A row for each defence: for each image, the best of all attacks and strengths counts.
 
-    `robust_detection` is the share of images that no attack bypassed with. `half_l2` is the L2
-    distance at which half of the images bypass; None if fewer do.
+    `robust_detection` is the share of images that no attack bypassed with.
     """
     rows = []
     for name, judge in judges.items():
@@ -47,13 +50,10 @@ def worst_cases(
         if not its:
             continue
         any_bypass = np.any([one.bypassed for one in its], axis=0)
-        nearest = np.min([np.where(one.bypassed, one.l2, np.inf) for one in its], axis=0)
-        half = float(np.sort(nearest)[(len(nearest) - 1) // 2])
         rows.append({
             "detector": name, "images": len(any_bypass),
-            "false_positive_rate": float(judge.a2d.predict(benign).is_adversarial.mean()),
-            "robust_detection": float((~any_bypass).mean()),
-            "half_l2": half if np.isfinite(half) else None, **_share(any_bypass),
+            "false_positive_rate": float(judge.defence.predict(benign).is_adversarial.mean()),
+            "robust_detection": float((~any_bypass).mean()), **_share(any_bypass),
         })
     return rows
 
@@ -69,7 +69,7 @@ def tables(rows: Sequence[Mapping[str, Any]], worst: Sequence[Mapping[str, Any]]
     """The bypass rates, and the worst cases, as tables."""
     by_attack = [
         [
-            row["detector"], row["attack"], f"{row['strength']:g}", str(row["images"]),
+            row["detector"], _title(row), f"{row['strength']:g}",
             f"{row['mean_l2']:.2f}", f"{row['misclassified']:.1%}", f"{row['bypass_rate']:.1%}",
             _percent(row["interval"]),
         ] for row in rows
@@ -79,34 +79,70 @@ def tables(rows: Sequence[Mapping[str, Any]], worst: Sequence[Mapping[str, Any]]
             row["detector"], str(row["images"]), f"{row['false_positive_rate']:.1%}",
             f"{row['bypass_rate']:.1%}", _percent(row["interval"]),
             f"{row['robust_detection']:.1%}",
-            "never" if row["half_l2"] is None else f"{row['half_l2']:.2f}",
         ] for row in worst
     ]
     return [
         Table("Bypass rate: misclassified and not flagged", [
-            "detector", "attack", "kappa / eps", "images", "mean L2", "misclassified",
-            "bypass rate", "95 % interval",
+            "detector", "attack", "kappa or radius", "mean L2", "misclassified", "bypass rate",
+            "95 % interval",
         ], by_attack),
         Table("Worst case of all attacks, image by image", [
             "detector", "images", "false positives", "bypass rate", "95 % interval",
-            "robust detection", "L2 at which half bypass",
+            "robust detection",
         ], in_all),
     ]
 
 
-def draw(rows: Sequence[Mapping[str, Any]], norm: str, path: str | Path) -> None:
-    """Draws bypass rate against strength to a PNG file, a panel per attack."""
+def draw(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Draws bypass rate against strength to a PNG file, a panel per attack and norm."""
     figures: dict[str, dict[str, Curve]] = {}
     axes = {}
-    for attack in dict.fromkeys(row["attack"] for row in rows):
-        its = [row for row in rows if row["attack"] == attack]
-        is_kappa = kinds([attack])[attack].by_kappa
-        axes[attack] = Axis("kappa" if is_kappa else f"eps ({norm})")
-        figures[attack] = {
+    for title in dict.fromkeys(map(_title, rows)):
+        its = [row for row in rows if _title(row) == title]
+        axes[title] = Axis("radius" if its[0]["norm"] else "kappa")
+        figures[title] = {
             one: _curve([row for row in its if row["detector"] == one])
             for one in dict.fromkeys(row["detector"] for row in its)
         }
     curves(figures, axes, Axis("bypass rate"), path)
+
+
+def draw_gallery(
+    found: Sequence[Bypass], images: Images, bounds: Bounds, path: str | Path
+) -> None:
+    """Draws the nearest bypassing images of each defence below their originals, to a PNG file.
+
+    Args:
+      found: what the attacks achieved.
+      images: f32[N,H,W,C], the originals.
+      bounds: the range of their pixels.
+      path: the PNG to write.
+    """
+    figures: dict[str, list[Pair]] = {}
+    for name in dict.fromkeys(one.detector for one in found):
+        its = [one for one in found if one.detector == name]
+        distances = np.array([np.where(one.bypassed, one.l2, np.inf) for one in its])
+        nearest = distances.min(axis=0)
+        rows = [row for row in np.argsort(nearest, kind="stable") if np.isfinite(nearest[row])]
+        title = f"{name}: nearest of {len(rows)} bypassing images of {len(images)}"
+        figures[title] = []
+        for row in rows[:GALLERY]:
+            best = its[distances[:, row].argmin()]
+            figures[title].append(Pair(
+                _shown(images[row], bounds), _shown(best.images[row], bounds),
+                f"{best.title} {best.strength:g}\nL2 {nearest[row]:.2f}",
+            ))
+    pairs(figures, path)
+
+
+def _shown(image: Images, bounds: Bounds) -> NDArray[np.float64]:
+    """Pixels in [0, 1]."""
+    shown: NDArray[np.float64] = (image.astype(np.float64) - bounds.lower) / bounds.range
+    return shown
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    return f"{row['attack']}, {row['norm']}" if row["norm"] else str(row["attack"])
 
 
 def _curve(rows: Sequence[Mapping[str, Any]]) -> Curve:

@@ -1,7 +1,7 @@
 """The tables and figures of the paper, one module each; they declare what they need and resume.
 
 May import: errors, checks, storage, reports, images, classifiers, attacks, features, detectors,
-threats, robustness, evaluation.
+threats, robustness, zoo, a2d, evaluation.
 """
 
 from a2d_tf.reproduction.registry import EXPERIMENTS

@@ -1,8 +1,10 @@
 """The experiments that can be reproduced, by name."""
 
 from a2d_tf.reproduction import (
+    adaptive_table,
     env2,
     figure6,
+    figure7,
     figures_2_4_10,
     figures_3_5,
     search_mode,
@@ -11,6 +13,7 @@ from a2d_tf.reproduction import (
     table3,
     table4,
     table7,
+    targeted_images,
 )
 from a2d_tf.reproduction.runner import Experiment
 
@@ -30,6 +33,13 @@ EXPERIMENTS: dict[str, Experiment] = {
     "figure6_env2": Experiment(env2.figure6_env2, ALL, limit=100),
     "table4": Experiment(table4.run_table4, BOTH, limit=100),
     "figure10": Experiment(figures_2_4_10.figure10, BOTH, limit=100),
+    "figure7": Experiment(figure7.run_figure7, BOTH, limit=100),
+    "figure8": Experiment(targeted_images.figure8, ("mnist",), limit=100),
+    "figure9": Experiment(targeted_images.figure9, ("cifar10",), limit=100),
+    "figure11": Experiment(targeted_images.figure11, ("mnist",), limit=100),
+    "figure12": Experiment(targeted_images.figure12, ("cifar10",), limit=100),
+    "figure13": Experiment(targeted_images.figure13, ("cifar10",), limit=100),
+    "adaptive_table": Experiment(adaptive_table.run_adaptive_table, BOTH, limit=200),
     "search": Experiment(search_mode.run_search, BOTH, limit=1000),
     "table7": Experiment(table7.run_table7, ("mnist",), limit=300),
 }

@@ -8,6 +8,7 @@ from a2d_tf.threats.base import CraftedImages, Threat
 from a2d_tf.threats.by_attack import AttackThreat
 from a2d_tf.threats.fgm import FGM
 from a2d_tf.threats.fgsm import FGSM
+from a2d_tf.threats.hop_skip_jump import HopSkipJump
 from a2d_tf.threats.jsma import JSMA
 from a2d_tf.threats.pgd import PGD
 from a2d_tf.threats.presets import PRESETS, adjusted, preset
@@ -15,8 +16,8 @@ from a2d_tf.threats.projected import ProjectedThreat
 from a2d_tf.threats.substitute import SubstituteFGSM
 
 __all__ = [
-    "AttackThreat", "CraftedImages", "FGM", "FGSM", "JSMA", "PGD", "PRESETS", "ProjectedThreat",
-    "SubstituteFGSM", "Threat", "adjusted", "preset",
+    "AttackThreat", "CraftedImages", "FGM", "FGSM", "HopSkipJump", "JSMA", "PGD", "PRESETS",
+    "ProjectedThreat", "SubstituteFGSM", "Threat", "adjusted", "preset",
 ]
 
 __getattr__ = deprecated.names_of("threats")

@@ -2,7 +2,7 @@
 
 import abc
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,9 @@ class CraftedImages(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Threat(abc.ABC):
     """A recipe for adversarial inputs; its `repr` names it in tables and rebuilds it."""
+
+    needs_logits: ClassVar[bool] = True
+    needs_gradients: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.check_fields(self)
@@ -62,7 +65,9 @@ class Threat(abc.ABC):
         classifier = as_classifier(classifier)
         benign = to_array(images, classifier.input_spec)
         truth = checks.class_labels(labels, len(benign), classes=class_count(classifier, benign))
-        classifier.preflight(benign)
+        classifier.preflight(
+            benign, logits=self.needs_logits, gradients=self.needs_gradients
+        )
         report = on_finished or (lambda count: None)
         adversarial = self.perturb(classifier, benign, truth, report)
         return CraftedImages(adversarial, classifier.predict(adversarial) != truth)

@@ -1,4 +1,4 @@
-"""Threats by name: those of the paper's Tables 5 and 6, and PGD."""
+"""Threats by name: those of the paper's Tables 5 and 6, PGD and HopSkipJump."""
 
 import dataclasses
 import typing
@@ -13,6 +13,7 @@ from a2d_tf.threats.base import Threat
 from a2d_tf.threats.by_attack import AttackThreat
 from a2d_tf.threats.fgm import FGM
 from a2d_tf.threats.fgsm import FGSM
+from a2d_tf.threats.hop_skip_jump import HopSkipJump
 from a2d_tf.threats.jsma import JSMA
 from a2d_tf.threats.pgd import PGD
 from a2d_tf.threats.substitute import SubstituteFGSM
@@ -44,9 +45,10 @@ PRESETS: dict[str, dict[str, Threat]] = {
         "fgsm": FGSM(eps=0.3),
         "bim-a": AttackThreat(attack=BIM(eps=0.3, step=0.01, max_iterations=50)),
         **_COMMON,
-        # The paper has no PGD; the radii are those of FGSM.
+        # The paper has none of these; the radii are those of FGSM.
         "pgd": PGD(eps=0.3),
         "pgd-margin": PGD(eps=0.3, loss="margin"),
+        "hopskipjump": HopSkipJump(),
     },
     "cifar10": {
         "fgsm": FGSM(eps=0.05),
@@ -54,6 +56,7 @@ PRESETS: dict[str, dict[str, Threat]] = {
         **_COMMON,
         "pgd": PGD(eps=0.05),
         "pgd-margin": PGD(eps=0.05, loss="margin"),
+        "hopskipjump": HopSkipJump(),
     },
     "mnist-env2": {
         "fgsm": FGSM(eps=0.35),
@@ -81,10 +84,11 @@ _TRUTH = {"true": True, "false": False}
 def preset(name: str, dataset: str = "mnist") -> Threat:
     """A threat with the settings of the paper's Table 5 (Env 1) or Table 6 (Env 2).
 
-    PGD is not in the paper, and has the radius of Env 1's FGSM.
+    PGD and HopSkipJump are not in the paper; PGD has the radius of Env 1's FGSM.
 
     Args:
-      name: "fgsm", "bim-a", "pgd", "pgd-margin" (Env 1), "jsma", "cw", "deepfool" or "bb" (Env 2).
+      name: "fgsm", "bim-a", "pgd", "pgd-margin", "hopskipjump" (Env 1), "jsma", "cw", "deepfool" or
+        "bb" (Env 2).
       dataset: "mnist" or "cifar10": whose settings in Env 1; "mnist-env2", "cifar10-env2" or
         "imagenet-env2": in Env 2.
 

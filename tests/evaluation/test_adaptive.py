@@ -9,11 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from a2d_tf import A2D, Classifier, DetectorWarning, InvalidInputError
-from a2d_tf.evaluation import adaptive, adaptive_report
-from a2d_tf.evaluation.adaptive import MARGIN, Bypass, Judge
+from matplotlib import image
+
+from a2d_tf import A2D, Bounds, Classifier, DetectorWarning, InvalidInputError
+from a2d_tf.adaptive import Together
+from a2d_tf.evaluation import adaptive, adaptive_price, adaptive_report
+from a2d_tf.evaluation.adaptive import MARGIN, NOTHING, Bypass, Judge
 from a2d_tf.evaluation.adaptive_attacks import KINDS, Strengths, kinds
 from a2d_tf.reports.progress import NullProgress
+from a2d_tf.storage.stages import Stages
 
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 COUNT = 20
@@ -40,7 +44,7 @@ def loaded(folder: Path) -> Classifier:
 
 @pytest.fixture(scope="module")
 def judges(loaded: Classifier, folder: Path, benign: np.ndarray) -> dict[str, Judge]:
-    detectors = {name: (A2D.load(folder / name), folder / name) for name in ("zscore", "bim")}
+    detectors = {name: [(A2D.load(folder / name), folder / name)] for name in ("zscore", "bim")}
     return adaptive.load_judges(loaded, benign[:60], detectors, 0.1)
 
 
@@ -53,7 +57,7 @@ def test_bypass_is_misclassified_and_not_flagged(
 
     def run() -> list[Bypass]:
         return adaptive.run_adaptive(
-            loaded, images, labels, benign[:60], judges, attacks, strengths, tmp_path,
+            loaded, images, labels, benign[:60], judges, attacks, strengths, Stages(tmp_path),
             progress=NullProgress(),
         )
 
@@ -77,22 +81,122 @@ def test_bypass_is_misclassified_and_not_flagged(
     assert [one.bypassed.tolist() for one in again] == [one.bypassed.tolist() for one in found]
 
 
+def bypass(
+    detector: str, attack: str, strength: float, norm: str, bypassed: list[int],
+    l2: list[float], linf: list[float],
+) -> Bypass:
+    flags = np.array(bypassed, bool)
+    return Bypass(
+        detector, attack, strength, norm, flags, np.ones(len(flags), bool), np.array(l2),
+        np.array(linf), np.full((len(flags), 8, 8, 1), 0.5, np.float32),
+    )
+
+
+FOUND = [
+    bypass(MARGIN, "pgd", 0.1, "linf", [1, 1, 0, 0], [1.0, 2.0, 3.0, 4.0], [0.1] * 4),
+    bypass(MARGIN, "cw", 5.0, "", [0, 1, 1, 0], [0.5, 0.5, 0.7, 0.1], [0.3] * 4),
+    bypass("bim", "pgd", 0.1, "linf", [0, 0, 0, 0], [1.0] * 4, [0.1] * 4),
+]
+
+
 def test_the_worst_case_counts_for_each_image(
     judges: dict[str, Judge], benign: np.ndarray
 ) -> None:
-    first, second = (np.array(values, bool) for values in ([1, 1, 0, 0], [0, 1, 1, 0]))
-    wrong = np.ones(4, bool)
-    found = [
-        Bypass(MARGIN, "pgd", 0.1, first, wrong, np.array([1.0, 2.0, 3.0, 4.0])),
-        Bypass(MARGIN, "cw", 5.0, second, wrong, np.array([0.5, 0.5, 0.7, 0.1])),
-        Bypass("bim", "pgd", 0.1, np.zeros(4, bool), wrong, np.ones(4)),
-    ]
-    rows = adaptive_report.worst_cases(found, judges, benign[:40])
+    rows = adaptive_report.worst_cases(FOUND, judges, benign[:40])
     assert [row["detector"] for row in rows] == ["bim", MARGIN]
-    assert rows[0]["robust_detection"] == 1 and rows[0]["half_l2"] is None
+    assert rows[0]["robust_detection"] == 1
     assert rows[1]["bypass_rate"] == 0.75 and rows[1]["robust_detection"] == 0.25
-    assert rows[1]["half_l2"] == 0.7  # of 0.5, 0.7, 1 and never: two images are half
     assert 0 <= rows[1]["false_positive_rate"] <= 0.2
+
+
+def test_the_price_is_interpolated_between_radii_and_else_a_bound() -> None:
+    def pgd(strength: float, bypassed: list[int], norm: str = "linf") -> Bypass:
+        return bypass(NOTHING, "pgd", strength, norm, bypassed, [9.0] * 5, [strength] * 5)
+
+    half = adaptive_price.half_distance
+    some = [pgd(0.1, [1, 0, 0, 0, 0]), pgd(0.3, [1, 1, 1, 1, 0])]
+    # From 20 % at 0.1 to 80 % at 0.3, half is reached in the middle.
+    assert half(some, "linf") == (pytest.approx(0.2), "=")
+    assert half([pgd(0.1, [1, 1, 1, 0, 0])], "linf") == (0.1, "<")
+    assert half([pgd(0.1, [1, 0, 0, 0, 0])], "linf") == (0.1, ">")
+    # No attack ran in L2: the median of what bypasses is a bound from above.
+    assert half(some, "l2") == (9.0, "<")
+    assert half([pgd(0.1, [1, 0, 0, 0, 0])], "l2") == (None, ">")
+    # What an attack in another norm found counts too, where it is nearer.
+    near = bypass(NOTHING, "cw", 0.0, "", [1] * 5, [1.0] * 5, [0.15] * 5)
+    assert half([*some, near], "linf") == (pytest.approx(0.15), "=")
+
+    strong = [one._replace(detector="strong") for one in (
+        pgd(0.1, [0] * 5), pgd(0.3, [1, 0, 0, 0, 0])
+    )]
+    rows = {row["detector"]: row for row in adaptive_price.prices([*some, *strong])}
+    assert rows[NOTHING]["linf"]["times_no_defence"] == pytest.approx(1)
+    assert rows["strong"]["linf"] == {
+        "distance": 0.3, "bound": ">", "times_no_defence": pytest.approx(1.5)
+    }
+    assert rows["strong"]["l2"]["times_no_defence"] is None
+    cells = dict((row[0], row[2:]) for row in adaptive_price.table(list(rows.values())).rows)
+    assert cells["strong"] == ["more than 0.3", "more than 1.5", "none found", ""]
+    assert cells[NOTHING][:3] == ["0.2", "1", "at most 9"]
+
+
+def test_the_gallery_shows_bypassing_images(benign: np.ndarray, tmp_path: Path) -> None:
+    picture = tmp_path / "gallery.png"
+    adaptive_report.draw_gallery(FOUND, benign[:4], Bounds(), picture)
+    assert image.imread(picture).shape[0] > 600  # two defences, one of them without a bypass
+    with pytest.raises(ValueError, match="at least one row"):
+        adaptive_report.draw_gallery([], benign[:4], Bounds(), tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_detectors_together_flag_what_one_of_them_flags(
+    loaded: Classifier, folder: Path, benign: np.ndarray
+) -> None:
+    assert adaptive.folders_of("one+other") == ["one", "other"]
+    assert adaptive.folders_of(str(folder / "zscore")) == [str(folder / "zscore")]
+    parts = [(A2D.load(folder / name), folder / name) for name in ("zscore", "bim")]
+    judge = adaptive.load_judges(loaded, benign[:60], {"both": parts}, 0.1)["both"]
+    assert isinstance(judge.defence, Together)
+    alone = [a2d.predict(benign[:60]).is_adversarial for a2d, _ in parts]
+    np.testing.assert_array_equal(
+        judge.defence.predict(benign[:60]).is_adversarial, alone[0] | alone[1]
+    )
+    with pytest.raises(InvalidInputError, match="at least 2 detectors"):
+        Together({"zscore": parts[0][0]})
+
+
+@pytest.mark.long
+def test_attacks_on_detectors_together_and_by_verdicts_alone(
+    loaded: Classifier, folder: Path, benign: np.ndarray, tmp_path: Path
+) -> None:
+    knn = A2D(loaded, "margin", "knn").fit(benign[:100], benign[100:200].round())
+    knn.save(tmp_path / "knn")
+    entropy = A2D(loaded, "entropy", "zscore").fit(benign[:200], fpr=0.1)
+    entropy.save(tmp_path / "entropy")
+    own = (A2D.load(folder / "zscore"), folder / "zscore")
+    judges = adaptive.load_judges(loaded, benign[:60], {
+        "knn": [(knn, tmp_path / "knn")], "both": [own, (entropy, tmp_path / "entropy")],
+    }, 0.1)
+    images, labels = adaptive.right_images(loaded, benign, None, 10)
+    strengths = Strengths(
+        kappas=(), eps=(0.1, 0.5), l2=(4.0,), steps=30, iterations=8, queries=50
+    )
+    with pytest.warns(DetectorWarning, match="selective leaves out knn"):
+        found = adaptive.run_adaptive(
+            loaded, images, labels, benign[:200], judges, ["selective", "hopskipjump"], strengths,
+            Stages(tmp_path / "stages"), progress=NullProgress(),
+        )
+    rate = {
+        (one.detector, one.attack, one.norm, one.strength): one.bypassed.mean() for one in found
+    }
+    assert rate["both", "selective", "linf", 0.5] >= 0.9
+    for name in ("knn", "both", MARGIN, NOTHING):
+        near, far = (rate[name, "hopskipjump", "linf", eps] for eps in (0.1, 0.5))
+        assert near <= far and far >= 0.8, (name, near, far)
+        assert rate[name, "hopskipjump", "l2", 4.0] >= 0.9, name
+    # One attack serves all radii of a norm.
+    stored = list((tmp_path / "stages").glob("adaptive-hopskipjump*"))
+    assert len(stored) == 2 * len(judges)
 
 
 def test_intervals_are_wilsons() -> None:
@@ -121,7 +225,8 @@ def test_every_attack_has_a_threat(loaded: Classifier, judges: dict[str, Judge])
         kinds(["magic"])
     for settings, message in (
         ({"eps": (0.0,)}, "eps > 0"), ({"kappas": (-1.0,)}, "a kappa >= 0"),
-        ({"norm": "l1"}, "norm out of"), ({"eps": (2.0,)}, "eps <= 1"),
+        ({"eps": (2.0,)}, "eps <= 1"), ({"l2": (-1.0,)}, "eps > 0"),
+        ({"eps": (), "kappas": ()}, "at least one strength"), ({"queries": 0}, "queries of at"),
     ):
         with pytest.raises(InvalidInputError, match=message):
             Strengths(**settings)
@@ -132,19 +237,23 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     command = (
         "adaptive", "--model=model.keras", "--images=benign.npz", "--detectors=zscore",
         "--attacks=pgd,orthogonal", "--eps=0.1,0.3", "--steps=10", "--limit=12", "--fpr=0.1",
-        "--workdir=work", "--out=adaptive.json",
+        "--l2=1", "--workdir=work", "--out=adaptive.json",
     )
     done = run_script(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "pgd 0.1: 12/12" in done.stderr and "zscore judges orthogonal 0.3" in done.stderr
+    assert "pgd 0.1 linf: 12/12" in done.stderr and "zscore judges orthogonal 0.3" in done.stderr
     assert "Bypass rate" in done.stdout and "robust detection" in done.stdout
-    assert MARGIN in done.stdout and (folder / "adaptive.png").stat().st_size > 5000
+    assert MARGIN in done.stdout and "The attacker's price" in done.stdout
+    for name in ("adaptive.png", "adaptive_gallery.png"):
+        assert (folder / name).stat().st_size > 5000
     stored = json.loads((folder / "adaptive.json").read_text())
-    assert len(stored["attacks"]) == 8 and len(stored["worst_case"]) == 2
+    # PGD against zscore, margin and no defence; orthogonal PGD against the first two.
+    assert len(stored["attacks"]) == 3 * (3 + 2) and len(stored["worst_case"]) == 3
+    assert [row["detector"] for row in stored["price"]] == ["zscore", MARGIN, NOTHING]
     row = stored["attacks"][0]
     assert row["images"] == 12 and row["interval"][0] <= row["bypass_rate"] <= row["interval"][1]
     again = run_script(*command, cwd=folder)
-    assert again.returncode == 0 and "pgd 0.1" not in again.stderr, again.stderr
+    assert again.returncode == 0 and "pgd 0.1 linf" not in again.stderr, again.stderr
     assert json.loads((folder / "adaptive.json").read_text())["attacks"] == stored["attacks"]
 
 
@@ -154,6 +263,14 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     (["--eps=far"], "--eps=X,X,... of numbers, got 'far'"),
     (["--detectors=other"], "got other of another; fit one for this model"),
     (["--detectors=missing"], "missing"),
+    (["--detectors=zscore+missing"], "missing"),
+    (["--eps=", "--kappas="], "at least one strength"),
+    (["--l2=0"], "eps > 0, got 0.0"),
+    (["--kappas=-1"], "a kappa >= 0"),
+    (["--images=none.npz"], "none.npz"),
+    (["--fpr=2"], "--fpr"),
+    (["--noise=-1"], "--noise"),
+    (["--detectors=zscore", "--others=other"], "detectors of a second model out of zscore"),
 ])
 def test_bad_input_is_one_line(
     flags: list[str], message: str, run_script: RunScript, folder: Path, benign: np.ndarray

@@ -1,0 +1,138 @@
+"""Fills the tables of docs/under-attack.md from docs/results: python docs/write_under_attack.py"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+PAGE = DOCS / "under-attack.md"
+MODELS = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
+BOUNDS = {"=": "", "<": "at most ", ">": "more than "}
+
+
+def page() -> str:
+    """The page with its tables filled."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, rows in (
+        ("bypass", bypass_rows()), ("radius", radius_rows()), ("price", price_rows()),
+        ("verdicts", verdict_rows()), ("figure7", figure7_rows()),
+    ):
+        mark = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = mark.sub(lambda found, rows=rows: found[1] + markdown(rows) + found[2], text)
+    return text
+
+
+def stored(name: str) -> dict[str, Any]:
+    """A result under docs/results."""
+    found: dict[str, Any] = json.loads((DOCS / "results" / f"{name}.json").read_text())
+    return found
+
+
+def bypass_rows() -> list[list[str]]:
+    """The share of images that bypass, by the strongest setting of each attack."""
+    rows = []
+    for name, title in MODELS.items():
+        result = stored(name)
+        attacks = list(dict.fromkeys(row["attack"] for row in result["attacks"]))
+        if not rows:
+            rows.append(["classifier", "defence", "false positives", *attacks, "best of all"])
+        for worst in result["worst_case"]:
+            best = {
+                row["attack"]: max(
+                    one["bypass_rate"] for one in result["attacks"]
+                    if (one["detector"], one["attack"]) == (worst["detector"], row["attack"])
+                ) for row in result["attacks"] if row["detector"] == worst["detector"]
+            }
+            low, high = worst["interval"]
+            rows.append([
+                title, short(worst["detector"]), f"{worst['false_positive_rate']:.1%}",
+                *(f"{best[attack]:.0%}" if attack in best else "" for attack in attacks),
+                f"{worst['bypass_rate']:.0%} ({low:.0%} to {high:.0%})",
+            ])
+    return rows
+
+
+def radius_rows() -> list[list[str]]:
+    """The share of images that bypass by the strongest single attack within each radius."""
+    rows = []
+    for name, title in MODELS.items():
+        result = stored(name)
+        radii = sorted(
+            {(row["norm"], row["strength"]) for row in result["attacks"] if row["norm"]},
+            key=lambda one: (one[0] != "linf", one[1]),
+        )
+        if not rows:
+            norms = {"linf": "L-infinity", "l2": "L2"}
+            rows.append(["classifier", "defence", *(
+                f"{norms[norm]} {radius:g}" for norm, radius in radii
+            )])
+        for worst in result["worst_case"]:
+            best = (
+                max(row["bypass_rate"] for row in result["attacks"] if (
+                    row["detector"], row["norm"], row["strength"]
+                ) == (worst["detector"], *at)) for at in radii
+            )
+            rows.append([title, short(worst["detector"]), *(f"{rate:.0%}" for rate in best)])
+    return rows
+
+
+def price_rows() -> list[list[str]]:
+    """The distance at which half of the images bypass."""
+    rows = [["classifier", "defence", "L-infinity", "L2"]]
+    for name, title in MODELS.items():
+        rows += [
+            [title, short(row["detector"]), distance(row["linf"]), distance(row["l2"])]
+            for row in stored(name)["price"]
+        ]
+    return rows
+
+
+def verdict_rows() -> list[list[str]]:
+    """The share of images that bypass by verdicts alone, at each radius."""
+    rows = []
+    for name, title in MODELS.items():
+        result = stored(f"{name}_verdicts")
+        if not rows:
+            radii = dict.fromkeys(row["strength"] for row in result["attacks"])
+            rows.append(["classifier", "defence", *(f"within {eps:g}" for eps in radii),
+                         "half bypass at"])
+        for price in result["price"]:
+            its = [row for row in result["attacks"] if row["detector"] == price["detector"]]
+            rows.append([
+                title, short(price["detector"]), *(f"{row['bypass_rate']:.0%}" for row in its),
+                distance(price["linf"]),
+            ])
+    return rows
+
+
+def figure7_rows() -> list[list[str]]:
+    """The success of C&W by its confidence."""
+    result = stored("figure7")
+    rows = [["defence", *(f"kappa {kappa:g}" for kappa in result["kappa"])]]
+    return rows + [
+        [defence, *(f"{at['rate']:.0%}" for at in row)]
+        for defence, row in result["mnist"]["attack_success"].items()
+    ]
+
+
+def short(name: str) -> str:
+    """The names of the folders alone."""
+    return " + ".join(Path(one).name for one in name.split("+"))
+
+
+def distance(half: dict[str, Any]) -> str:
+    """A distance, or a bound of it."""
+    value = half["distance"]
+    return "none found" if value is None else f"{BOUNDS[half['bound']]}{value:.2g}"
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, f"|{' --- |' * len(rows[0])}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
