@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from a2d_tf.evaluation.adaptive_price import Half
+
 DOCS = Path(__file__).parent
 PAGE = DOCS / "under-attack.md"
 MODELS = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
-BOUNDS = {"=": "", "<": "at most ", ">": "more than "}
 
 
 def page() -> str:
@@ -123,8 +124,7 @@ def short(name: str) -> str:
 
 def distance(half: dict[str, Any]) -> str:
     """A distance, or a bound of it."""
-    value = half["distance"]
-    return "none found" if value is None else f"{BOUNDS[half['bound']]}{value:.2g}"
+    return Half(half["distance"], half["bound"]).text()
 
 
 def markdown(rows: list[list[str]]) -> str:

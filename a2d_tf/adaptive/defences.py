@@ -1,7 +1,7 @@
 """What an attacker has to get past: one detector, several at once, or none."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +40,18 @@ class Defence(Protocol):
         """The verdicts on images f32[N,H,W,C]."""
 
 
+@runtime_checkable
+class Scored(Defence, Protocol):
+    """A defence with a score that an attack can lower."""
+
+    def goal(self, benign: Images) -> Goal:
+        """The score, with a gradient at benign images f32[N,H,W,C].
+
+        Raises:
+          InvalidInputError: it has no gradient.
+        """
+
+
 class Flagged(NamedTuple):
     """A verdict on N images: labels i64[N], and which are flagged, bool[N]."""
 
@@ -60,10 +72,6 @@ class Undefended:
     def predict(self, images: Images) -> Flagged:
         """The labels of images f32[N,H,W,C], none of them flagged."""
         return Flagged(self.classifier.predict(images), np.zeros(len(images), bool))
-
-    def goal(self, benign: Images) -> Goal:
-        """Raises InvalidInputError: there is no score."""
-        raise InvalidInputError("expected a defence with a score, got none at all; leave it out")
 
 
 class Together:
@@ -166,5 +174,8 @@ def score_of(defence: Defence, benign: Images) -> Goal:
         score = differentiable_score(defence)
         score.check(benign)
         return score
-    goal: Goal = defence.goal(benign)  # type: ignore[attr-defined]
-    return goal
+    if isinstance(defence, Scored):
+        return defence.goal(benign)
+    raise InvalidInputError(
+        f"expected a defence with a score, got {type(defence).__name__}; leave it out"
+    )

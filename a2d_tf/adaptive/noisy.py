@@ -11,6 +11,7 @@ from a2d_tf.adaptive.goal import Goal
 from a2d_tf.adaptive.score import DifferentiableScore, differentiable_score
 from a2d_tf.attacks import stateless_random
 from a2d_tf.classifiers import Classifier
+from a2d_tf.detectors.calibration import threshold_at
 from a2d_tf.images.spec import Images
 
 DRAWS = 4  # of the noise, over which an attacker takes the mean
@@ -30,7 +31,8 @@ class Noisy:
       seed: seed of the noise.
 
     Raises:
-      InvalidInputError: a deviation that is not above 0, or a rate out of range.
+      InvalidInputError: a deviation that is not above 0, a rate out of range, or too few benign
+        images for it.
     """
 
     def __init__(
@@ -38,11 +40,9 @@ class Noisy:
     ):
         self._a2d = a2d
         self._deviation = checks.number(deviation, "a standard deviation of noise", maximum=1)
-        checks.number(fpr, "a false-positive rate", maximum=1)
         self._seed = seed
-        scores = np.sort(a2d.score(self.noisy(benign)))[::-1]
-        # As many benign images as the rate allows lie above.
-        self.threshold = float(scores[min(int(fpr * len(scores)), len(scores) - 1)])
+        found = a2d.predict(self.noisy(benign))
+        self.threshold = threshold_at(found.score[found.valid], fpr)
 
     @property
     def classifier(self) -> Classifier:

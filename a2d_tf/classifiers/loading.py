@@ -26,8 +26,8 @@ REMEDIES = {
         "Classifier.label_only, which the attack DBA can use"
     ),
     ".pb": (
-        "give the folder if it is a SavedModel's saved_model.pb; wrap a frozen graph in a function "
-        "that calls tf.graph_util.import_graph_def, and give that to Classifier"
+        "give the folder if it is a SavedModel's saved_model.pb; call a frozen graph in a "
+        "tf.function, by tf.graph_util.import_graph_def, and give that to Classifier"
     ),
     ".pt": PYTORCH,
     ".pth": PYTORCH,

@@ -1,6 +1,6 @@
 """Where columns become verdicts: what A2D says of images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -142,12 +142,10 @@ class Detection:
 def detect(state: DetectorState, table: FeatureTable) -> Detection:
     """The verdicts on images whose features were measured: flagged if score > threshold."""
     values = table.values if len(table) else np.zeros((0, state.width))
-    known = np.where(table.valid[:, None], values, 0.0)
-    score = state.detector.score(state.oriented(known))
-    valid = table.valid & np.isfinite(score)
+    score, valid = score_known(state.detector.score, state.oriented(values), table.valid)
     return Detection(
         is_adversarial=(score > np.float32(state.detector.threshold)) | ~valid,
-        score=np.where(valid, score, np.float32(INVALID["score"])),
+        score=score,
         columns=values,
         column_names=tuple(state.column_names),
         cost_names=tuple(state.cost_names),
@@ -155,3 +153,20 @@ def detect(state: DetectorState, table: FeatureTable) -> Detection:
         label=np.where(valid, table.labels, INVALID["label"]),
         valid=valid,
     )
+
+
+def score_known(
+    score: Callable[[NDArray[np.float64]], NDArray[np.float32]],
+    columns: NDArray[np.float64],
+    known: NDArray[np.bool_],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Scores f32[N], the largest one for images that cannot be judged; and which can be, bool[N].
+
+    Args:
+      score: a detector's, of columns f64[N,D].
+      columns: f64[N,D].
+      known: bool[N], whether the columns of each image are finite.
+    """
+    found = score(np.where(known[:, None], columns, 0.0))
+    valid = known & np.isfinite(found)
+    return np.where(valid, found, np.float32(INVALID["score"])), valid

@@ -235,19 +235,19 @@ def _recipes(
     """Strength, threat and the defences that it is meant for."""
     nothing = Undefended(classifier)
     if kind.target == "classifier":
-        groups = [(list(judges), kind.aim(nothing, NOTHING, benign))]
+        groups = [(list(judges), kind.knowledge(nothing, NOTHING, benign))]
     else:
         groups = []
         for one, judge in judges.items():
             if kind.target == "score" and isinstance(judge.defence, Undefended):
                 continue
             try:
-                groups.append(([one], kind.aim(judge.defence, one, benign)))
+                groups.append(([one], kind.knowledge(judge.defence, one, benign)))
             except InvalidInputError as error:
                 warnings.warn(f"{name} leaves out {one}: {error}", DetectorWarning, stacklevel=3)
-    for targets, aim in groups:
+    for targets, known in groups:
         for strength in kind.strengths(strengths):
-            yield strength, kind.make(strength, strengths, aim), targets
+            yield strength, kind.make(strength, strengths, known), targets
 
 
 def _judged(
@@ -272,7 +272,8 @@ def _judged(
     within = np.full(len(images), True)
     if strength.norm:
         within = lengths[strength.norm] <= strength.value * (1 + ROUNDING)
-    wrong = within & (stored["label"] != labels)
+    # The label is -1 where the classifier's outputs are not finite, which fools no one.
+    wrong = within & (stored["label"] != labels) & (stored["label"] >= 0)
     return Bypass(
         detector, attack, strength.value, strength.norm, wrong & ~stored["flagged"], wrong,
         **lengths, images=crafted,

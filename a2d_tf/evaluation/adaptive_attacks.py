@@ -15,6 +15,7 @@ from a2d_tf.adaptive import (
     score_of,
 )
 from a2d_tf.attacks import CarliniWagner
+from a2d_tf.attacks.start_images import StartImages
 from a2d_tf.checks import integer, lookup, number
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images
@@ -89,13 +90,13 @@ class Kind(NamedTuple):
     Attributes:
       target: "classifier" for an attack that is the same for every defence, "verdicts" for one that
         asks each defence for its verdicts, or "score" for one that follows each detector's score.
-      aim: makes what the attack aims at, from the defence, its name and benign images.
-      make: the threat of a strength, from what it aims at.
+      knowledge: what the attack knows, from the defence, its name and benign images.
+      make: the threat of a strength, from what it knows.
       by_kappa: whether the strength is a kappa, and not a radius.
     """
 
     target: Literal["classifier", "verdicts", "score"]
-    aim: Callable[[Defence, str, Images], Any]
+    knowledge: Callable[[Defence, str, Images], Any]
     make: Callable[[Strength, Strengths, Any], Threat]
     by_kappa: bool = False
 
@@ -116,12 +117,12 @@ def carlini_wagner(kappa: float) -> CarliniWagner:
     return dataclasses.replace(cast(CarliniWagner, published.attack), confidence=kappa)
 
 
-def _cw(strength: Strength, strengths: Strengths, aim: None) -> Threat:
+def _cw(strength: Strength, strengths: Strengths, known: None) -> Threat:
     return AttackThreat(attack=carlini_wagner(strength.value))
 
 
 def _pgd(loss: str) -> Callable[[Strength, Strengths, None], Threat]:
-    return lambda strength, strengths, aim: PGD(
+    return lambda strength, strengths, known: PGD(
         eps=strength.value, norm=strength.norm, loss=loss, **strengths.pgd
     )
 
@@ -146,18 +147,17 @@ def _score(defence: Defence, name: str, benign: Images) -> Goal:
     return score_of(defence, benign)
 
 
-def _decisions(defence: Defence, name: str, benign: Images) -> tuple[FlaggedBy, Images]:
-    return FlaggedBy(defence, name), benign[:MOST_STARTS]
+def _decisions(defence: Defence, name: str, benign: Images) -> tuple[FlaggedBy, StartImages]:
+    return FlaggedBy(defence, name), StartImages(benign[:MOST_STARTS])
 
 
 def _hop_skip_jump(
-    strength: Strength, strengths: Strengths, aim: tuple[FlaggedBy, Images]
+    strength: Strength, strengths: Strengths, known: tuple[FlaggedBy, StartImages]
 ) -> Threat:
     """The same threat for every radius: it makes the distance small, however far it may go."""
     return HopSkipJump(
         norm=strength.norm, iterations=strengths.iterations, first_queries=strengths.queries,
-        is_flagged=aim[0], start_images=aim[1],  # type: ignore[arg-type]
-        seed=strengths.seed,
+        is_flagged=known[0], start_images=known[1], seed=strengths.seed,
     )
 
 

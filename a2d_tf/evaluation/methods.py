@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from a2d_tf import detectors
 from a2d_tf.a2d import A2D
 from a2d_tf.detection.fitting import add_noise
-from a2d_tf.detection.result import INVALID
+from a2d_tf.detection.result import INVALID, score_known
 from a2d_tf.detection.state import orientation
 from a2d_tf.detectors import Detector
 from a2d_tf.evaluation.cache_keys import settings_key
@@ -294,10 +294,9 @@ def _known(columns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _score(detector: Detector, columns: NDArray[np.float64]) -> NDArray[np.float32]:
     """Scores f32[N], the largest one for images that could not be measured."""
-    is_known = np.asarray(np.isfinite(columns).all(axis=1))
-    known = np.where(is_known[:, None], columns, 0.0)
-    # What does not depend on a fit is scored without one.
-    is_fitted = detector.scores_depend_on_fit
-    scores = detector.score(known) if is_fitted else detector.graph_score(known).numpy()
-    is_known &= np.isfinite(scores)
-    return np.where(is_known, scores, np.float32(INVALID["score"]))
+    def score(known: NDArray[np.float64]) -> NDArray[np.float32]:
+        # What does not depend on a fit is scored without one.
+        is_fitted = detector.scores_depend_on_fit
+        return detector.score(known) if is_fitted else detector.graph_score(known).numpy()
+
+    return score_known(score, columns, np.asarray(np.isfinite(columns).all(axis=1)))[0]
