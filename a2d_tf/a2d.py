@@ -250,6 +250,9 @@ class A2D:
     def is_adversarial(self, images: ImageSource) -> NDArray[np.bool_]:
         """The verdicts bool[N] of `predict`, and no more: attacks stop once a verdict is known.
 
+        They differ from those of `predict` where outputs that are not finite lie beyond a verdict
+        that is known: `predict` meets them and flags the image, and this does not.
+
         Up to `VERDICT_BATCHES` batches are held at once, so that few rows wait for the last one. If
         the verdict cannot be known before all costs are (several attacks and a detector whose score
         may rise with a cost, or an attack that does not stop at its first success), this takes as

@@ -1,6 +1,6 @@
 """What may be given as a classifier's model, and how each kind is called."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -53,9 +53,11 @@ def read(
             f"{type(model).__name__}; give one of these"
         )
 
+    call = _as_function(model)
+
     def outputs(images: tf.Tensor) -> tf.Tensor:
         with _variables_there():
-            return _one_of(model(images), output)
+            return _one_of(call(images), output)
 
     spec = _signature(model)
     if spec is not None and (spec.shape[0] is not None or not spec.dtype.is_floating):
@@ -83,6 +85,30 @@ def _read_keras(
             spec = tf.TensorSpec(image.shape, dtype)
             outputs = FlatGraph(lambda images: model(images, training=False), spec, bounds)
     return CallableModel(model, outputs, shape)
+
+
+def _as_function(model: Callable[[tf.Tensor], Any]) -> Callable[[tf.Tensor], Any]:
+    """The callable; from the first time that it cannot run eagerly, a graph of it.
+
+    A plain function that calls a frozen graph by `tf.graph_util.import_graph_def` is of that kind.
+    Tapes do not record the operations that it adds, but they do record a call of the graph.
+    """
+    graph = tf.function(lambda images: model(images), autograph=False)
+    needs_graph = False
+
+    def call(images: tf.Tensor) -> Any:
+        nonlocal needs_graph
+        if not needs_graph:
+            try:
+                return model(images)
+            except NotImplementedError:
+                if not tf.executing_eagerly():
+                    raise
+                needs_graph = True
+        spec = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
+        return graph.get_concrete_function(spec)(images)
+
+    return call
 
 
 @contextmanager

@@ -133,7 +133,8 @@ class ModelOutputs:
     def _look(self, shape: tuple[int, ...]) -> None:
         """Finds out what the outputs are, from those for noise images of this shape."""
         noise = np.random.default_rng(0).uniform(*self._bounds, (4, *shape))
-        with tf.init_scope():  # outside the graph that is being traced, if there is one
+        # Outside the graph that is being traced, if there is one.
+        with tf.init_scope(), output_checks.one_line_errors(self.model):
             if isinstance(self.model, keras.Model) and not self.model.built:
                 self._read(self.model, shape)
             outputs = self._query(tf.constant(noise, tf.float32))

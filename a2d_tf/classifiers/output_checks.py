@@ -1,5 +1,6 @@
 """What the outputs and gradients of a classifier must be before it is attacked."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -152,9 +153,10 @@ def one_line_errors(model: Any) -> Iterator[None]:
     except (A2DError, tf.errors.ResourceExhaustedError):
         raise
     except (tf.errors.OpError, ValueError, TypeError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = re.sub(r"\{\{.*?\}\} *", "", lines[0])[:200] if lines else type(error).__name__
         raise UnsuitableClassifierError(
             f"expected a {type(model).__name__} that takes any number of images at once, got an "
-            f"error for a batch ({reason[:200] or type(error).__name__}); if its batch size is "
-            "fixed, give a tf.function with that input_signature, and check the images' shape"
+            f"error for a batch ({reason}); check input_shape and preprocess, and if its batch "
+            "size is fixed, give a tf.function with that input_signature"
         ) from error

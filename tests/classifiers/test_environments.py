@@ -181,7 +181,8 @@ def test_advice_for_files_of_other_kinds(name: str, advice: str, tmp_path: Path)
     assert "\n" not in str(error.value)
 
 
-def test_the_frozen_graph_of_the_advice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_traced", [True, False])
+def test_the_frozen_graph_of_the_advice(is_traced: bool, tmp_path: Path) -> None:
     with tf.Graph().as_default() as graph:
         image = tf.compat.v1.placeholder(tf.float32, (None, 4, 4, 3), "image")
         tf.reduce_mean(image, axis=(1, 2), name="logits")
@@ -191,7 +192,8 @@ def test_the_frozen_graph_of_the_advice(tmp_path: Path) -> None:
     def logits(batch: tf.Tensor) -> tf.Tensor:
         return tf.graph_util.import_graph_def(frozen, {"image:0": batch}, ["logits:0"])[0]
 
-    classifier = Classifier(tf.function(logits), input_shape=(4, 4, 3))
+    function = tf.function(logits) if is_traced else logits
+    classifier = Classifier(function, input_shape=(4, 4, 3))
     np.testing.assert_allclose(
         classifier.logits(images(4, 4, 3)), images(4, 4, 3).mean(axis=(1, 2)), rtol=1e-5
     )

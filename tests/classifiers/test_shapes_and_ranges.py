@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from a2d_tf import A2D, Bounds, Classifier, InvalidInputError, attacks
+from a2d_tf import A2D, Bounds, Classifier, InvalidInputError, UnsuitableClassifierError, attacks
 from a2d_tf.attacks import (
     BIM, BIM2, DBA, FGSM, JSMA, LBFGS, Attack, CarliniWagner, DeepFool, LocalSearch,
 )
@@ -195,6 +195,15 @@ def test_preprocessing_may_change_the_shape() -> None:
         classifier.predict(DIGITS), Classifier(network(36)).predict(DIGITS.reshape(40, 36))
     )
     assert FAST[0].run(classifier, DIGITS[:5]).adversarial.shape == (5, 6, 6, 1)
+
+
+def test_preprocessing_that_fails_is_said_in_a_line() -> None:
+    def of_three_channels(images: tf.Tensor) -> tf.Tensor:
+        return images - tf.constant([104.0, 117.0, 123.0])
+
+    with pytest.raises(UnsuitableClassifierError, match="check input_shape and prepro") as error:
+        Classifier(network(6, 6, 2), preprocess=of_three_channels)
+    assert "\n" not in str(error.value) and "{{" not in str(error.value)
 
 
 def test_grey_bytes_may_leave_out_the_channel() -> None:
