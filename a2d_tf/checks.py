@@ -93,6 +93,19 @@ def number(
     return result
 
 
+def text_path(value: Any, what: str) -> str:
+    """The path as text, `~` not expanded.
+
+    Raises:
+      InvalidInputError: it is neither text nor a path.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise InvalidInputError(
+            f"expected {what}, got {type(value).__name__}; give a path as text or as a pathlib.Path"
+        )
+    return os.fsdecode(value)
+
+
 def boolean(value: Any, what: str) -> bool:
     """The value as a Python bool.
 

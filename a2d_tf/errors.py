@@ -3,6 +3,8 @@
 May import: nothing.
 """
 
+import re
+
 import sklearn.exceptions
 
 
@@ -26,3 +28,11 @@ class NotFittedError(
 
 class DetectorWarning(UserWarning):
     """A detector was fitted, but so that it flags nothing, or has little to judge by."""
+
+
+def reason(error: BaseException) -> str:
+    """What TensorFlow, Keras or another library says of its error, as a part of one line."""
+    lines = [re.sub(r"\{\{.*?\}\} *", "", line).strip() for line in str(error).splitlines()]
+    # Keras names the layer first, and says in a later line what is wrong.
+    telling = [line for line in lines if line and not line.startswith("Exception encountered")]
+    return telling[0][:200] if telling else type(error).__name__

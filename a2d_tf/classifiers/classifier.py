@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from a2d_tf.checks import text_path
 from a2d_tf.classifiers import copying, output_checks, preflight, saving, squashing
 from a2d_tf.classifiers.loading import load_model
 from a2d_tf.classifiers.model_outputs import ModelOutputs
@@ -121,7 +122,7 @@ class Classifier:
           InvalidInputError: there is nothing, or nothing that Keras or TensorFlow can load, or no
             such signature or output.
         """
-        path = Path(os.path.expanduser(path))
+        path = Path(os.path.expanduser(text_path(path, "the path of a model")))
         digest = _digest(path)
         model = load_model(
             path, check_bounds(bounds), signature, output,

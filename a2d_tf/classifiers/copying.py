@@ -3,7 +3,7 @@
 import pickle
 from typing import Any, TypeVar
 
-from a2d_tf.errors import A2DError, InvalidInputError
+from a2d_tf.errors import A2DError, InvalidInputError, reason
 
 Kind = TypeVar("Kind", bound=Any)
 
@@ -44,7 +44,7 @@ def rebuild(
     except Exception as error:
         raise InvalidInputError(
             "expected a pickled classifier whose model can be read, got one that cannot "
-            f"({(str(error).strip() or type(error).__name__).splitlines()[0]}); save it with "
+            f"({reason(error)}); save it with "
             "Classifier.save instead"
         ) from error
     if settings.pop("is_black_box"):

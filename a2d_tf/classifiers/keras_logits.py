@@ -28,7 +28,7 @@ def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
             )
         return model
     is_sequential = isinstance(model, keras.Sequential)
-    names = [model.layers[-1].name] if is_sequential else list(model.output_names)
+    names = [model.layers[-1].name] if is_sequential else _output_names(model)
     if isinstance(output, str) and output not in names and output.isdecimal():
         output = int(output)
     if isinstance(output, int) and 0 <= output < len(names):
@@ -42,6 +42,15 @@ def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
             f"expected an output out of {names} or its index, got {output!r}"
         )
     return model if len(names) == 1 else keras.Model(model.inputs, model.outputs[index])
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """The names of a model's outputs: the keys of a dictionary, or those of their layers."""
+    outputs = model.output
+    if isinstance(outputs, dict):
+        keys: list[str] = keras.tree.flatten({name: name for name in outputs})
+        return keys
+    return list(model.output_names)
 
 
 def keras_input_shape(model: keras.Model) -> Shape | None:

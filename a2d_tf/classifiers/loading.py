@@ -1,5 +1,6 @@
 """Models from files and folders, and what to do with files of other kinds."""
 
+import json
 import re
 import zipfile
 from collections.abc import Mapping
@@ -108,6 +109,11 @@ def _remedy(path: Path, error: str) -> str:
     """What to do with a file that does not load."""
     if path.suffix in REMEDIES:
         return REMEDIES[path.suffix].format(path=path, folder=path.with_suffix(""))
+    if writer := _newer_keras(path):
+        return (
+            f"Keras {writer} wrote it and Keras {keras.__version__} is installed: install that "
+            "version or a later one (pip install -U keras), or save the model again with this one"
+        )
     if path.is_dir():
         return "export the model again, with model.export or tf.saved_model.save"
     if "safe_mode" in error or "disallowed by default" in error:
@@ -123,3 +129,17 @@ def _remedy(path: Path, error: str) -> str:
         f"tf_keras.models.load_model({str(path)!r}).export({str(path.with_suffix(''))!r}) makes a "
         "SavedModel of it"
     )
+
+
+def _newer_keras(path: Path) -> str | None:
+    """The version of Keras that wrote a .keras file, if it is newer than the installed one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            writer = str(json.loads(archive.read("metadata.json"))["keras_version"])
+        return writer if _release(writer) > _release(keras.__version__) else None
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
+        return None  # no such file, or it does not say
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])

@@ -105,7 +105,11 @@ class ModelOutputs:
 
     def to_model_input(self, images: tf.Tensor) -> tf.Tensor:
         """What the model is given for images f32[N,H,W,C]."""
-        return images if self.preprocess is None else self.preprocess(images)
+        if self.preprocess is None:
+            return images
+        prepared = self.preprocess(images)
+        output_checks.check_prepared(prepared)
+        return prepared
 
     def trackable(self) -> Any:
         """What TensorFlow must save along with a graph that queries the model."""

@@ -1,6 +1,5 @@
 """What the outputs and gradients of a classifier must be before it is attacked."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf.classifiers.squashing import LINEAR, SOFTMAX, SQUASHING
-from a2d_tf.errors import A2DError, UnsuitableClassifierError
+from a2d_tf.errors import A2DError, UnsuitableClassifierError, reason
 
 # A stray image of constant logits is no reason to refuse a classifier; a tenth of them is, or all.
 MAX_ZERO_GRADIENTS = 0.1
@@ -22,6 +21,15 @@ def check_labels(labels: NDArray[Any], count: int) -> None:
         raise UnsuitableClassifierError(
             f"expected {count} integer labels for {count} images, got {labels.dtype} of shape "
             f"{list(labels.shape)}; return the most likely class of each image"
+        )
+
+
+def check_prepared(images: Any) -> None:
+    """Raises UnsuitableClassifierError unless `preprocess` gave a tensor."""
+    if not tf.is_tensor(images):
+        raise UnsuitableClassifierError(
+            f"expected a tensor from preprocess, got {_kind(images)}; make it of TensorFlow "
+            "operations alone"
         )
 
 
@@ -153,10 +161,8 @@ def one_line_errors(model: Any) -> Iterator[None]:
     except (A2DError, tf.errors.ResourceExhaustedError):
         raise
     except (tf.errors.OpError, ValueError, TypeError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = re.sub(r"\{\{.*?\}\} *", "", lines[0])[:200] if lines else type(error).__name__
         raise UnsuitableClassifierError(
             f"expected a {type(model).__name__} that takes any number of images at once, got an "
-            f"error for a batch ({reason}); check input_shape and preprocess, and if its batch "
-            "size is fixed, give a tf.function with that input_signature"
+            f"error for a batch ({reason(error)}); check input_shape and preprocess, and if its "
+            "batch size is fixed, give a tf.function with that input_signature"
         ) from error

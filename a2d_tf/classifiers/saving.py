@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.classifiers.flat_graph import FlatGraph
-from a2d_tf.errors import A2DError, InvalidInputError
+from a2d_tf.errors import A2DError, InvalidInputError, reason
 from a2d_tf.storage import files
 
 if TYPE_CHECKING:
@@ -109,10 +109,9 @@ def _write_graph(classifier: "Classifier", folder: Path) -> Written:
             classifier.decide if has_labels_alone else classifier, spec, classifier.bounds
         )
     except (A2DError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise InvalidInputError(
-            f"expected a classifier that can be saved, got one that cannot ({reason}); give a "
-            "Keras model or a SavedModel"
+            f"expected a classifier that can be saved, got one that cannot ({reason(error)}); "
+            "give a Keras model or a SavedModel"
         ) from error
     name = LABELS if has_labels_alone else LOGITS
     module = tf.Module()

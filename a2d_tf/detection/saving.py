@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from a2d_tf import attacks, detectors
+from a2d_tf.checks import text_path
 from a2d_tf.classifiers import Classifier
 from a2d_tf.classifiers.saving import FOLDER
 from a2d_tf.classifiers.saving import write as write_classifier
@@ -77,8 +78,9 @@ def load(
       InvalidInputError: the folder does not hold a detector, or one with a feature of a class that
         is not registered.
     """
+    path = text_path(folder, "a detector folder")
     return detector_folder.read(
-        folder, lambda saved: _state(saved, Path(folder), custom_objects, safe_mode)
+        path, lambda saved: _state(saved, Path(path), custom_objects, safe_mode)
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.detection.state import DetectorState
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import InvalidInputError, reason
 from a2d_tf.export.graph import Graph
 from a2d_tf.export.request_checks import guard_float_images, guard_uint8_images
 from a2d_tf.export.warmup import write_warmup
@@ -67,8 +67,7 @@ def export(state: DetectorState, folder: str | Path) -> None:
         except (AssertionError, ValueError) as error:
             raise InvalidInputError(
                 "expected a classifier whose variables can be saved, got one that hides some "
-                f"({str(error).strip().splitlines()[0]}); give a Keras model, a SavedModel or a "
-                "tf.Module"
+                f"({reason(error)}); give a Keras model, a SavedModel or a tf.Module"
             ) from error
         (scratch / EXTRAS).mkdir()
         files.save_json(scratch / EXTRAS / SETTINGS_FILE, _settings(state, shape))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import InvalidInputError, reason
 from a2d_tf.images.spec import DEFAULT_RANK, Images, InputSpec, as_numbers
 
 
@@ -82,7 +82,7 @@ def checked_parts(images: Any, spec: InputSpec, size: int) -> Iterator[Images]:
         for start in range(0, len(checked), size):
             yield checked[start:start + size]
     elif isinstance(images, tf.data.Dataset):
-        for batch in _single_images(images, spec).batch(size).as_numpy_iterator():
+        for batch in _read(_single_images(images, spec).batch(size)):
             yield spec.check(batch)
     elif isinstance(images, keras.utils.PyDataset):
         yield from _regrouped((spec.check(batch) for batch in _py_batches(images)), size)
@@ -117,6 +117,24 @@ def _single_images(dataset: tf.data.Dataset, spec: InputSpec) -> tf.data.Dataset
             f"{element}; map its elements to images"
         )
     return dataset.unbatch() if rank == wanted + 1 else dataset
+
+
+def _read(dataset: tf.data.Dataset) -> Iterator[Any]:
+    """The elements of a dataset as arrays."""
+    elements = dataset.as_numpy_iterator()
+    while True:
+        try:
+            element = next(elements)
+        except StopIteration:
+            return
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            raise InvalidInputError(
+                "expected a dataset that can be read to its end, got an error of one of its steps "
+                f"({reason(error)}); mend that step, or leave out the elements that it fails on"
+            ) from error
+        yield element
 
 
 def _py_batches(dataset: keras.utils.PyDataset) -> Iterator[Any]:

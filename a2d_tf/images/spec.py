@@ -125,6 +125,10 @@ def as_numbers(images: ArrayLike) -> NDArray[Any]:
     Raises:
       InvalidInputError: they are something else.
     """
+    if np.ma.is_masked(images):
+        raise InvalidInputError(
+            "expected images without a mask, got a masked array; fill its masked pixels"
+        )
     try:
         given = np.asarray(images)
     except (ValueError, TypeError) as error:

@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from a2d_tf.checks import text_path
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.storage.replacing import check_kind
 
@@ -20,7 +21,7 @@ def check_file_place(path: str | os.PathLike[str]) -> Path:
     Raises:
       InvalidInputError: nothing can be written there, for a reason that the message gives.
     """
-    text = os.fspath(path)
+    text = text_path(path, "a file name to write to")
     if text.endswith(("/", os.sep)):
         raise InvalidInputError(
             f"expected a file name to write to, got {text!r}, which ends in a slash; leave the "
@@ -40,7 +41,7 @@ def check_folder_place(path: str | os.PathLike[str]) -> Path:
     Raises:
       InvalidInputError: as `check_file_place`, or a file is there.
     """
-    checked = _checked(os.fspath(path), "a folder")
+    checked = _checked(text_path(path, "a folder to write to"), "a folder")
     if checked.is_file():
         raise InvalidInputError(
             f"expected a folder to write to, got the file {path}; choose another place"

@@ -1,5 +1,6 @@
 """Model files: the home folder, damage and size; and models of a fixed batch size."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_a_flipped_byte_is_found(saved: Path) -> None:
     saved.write_bytes(bytes(content))
     with pytest.raises(InvalidInputError, match="whole archive") as error:
         Classifier.load(saved)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_a_later_keras_is_told(saved: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later.keras"
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(later, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "metadata.json":
+                content = json.dumps({"keras_version": "99.1.0"}).encode()
+            new.writestr(name, content.replace(b'"Dense"', b'"Thick"'))
+    with pytest.raises(InvalidInputError, match="Keras 99.1.0 wrote it") as error:
+        Classifier.load(later)
     assert "\n" not in str(error.value)
 
 

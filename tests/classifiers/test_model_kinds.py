@@ -198,6 +198,10 @@ def test_one_of_several_outputs(base: keras.Model, tmp_path: Path) -> None:
     assert Classifier(lambda x: {"a": x[:, 0, :, 0], "b": x}, output="a").logits(IMAGES).shape == (
         30, 6
     )
+    named = keras.Model(base.inputs, {"z": hidden, "b": base.outputs[0]})
+    np.testing.assert_array_equal(
+        Classifier(named, output="b").logits(IMAGES), Classifier(base).logits(IMAGES)
+    )
     chosen = Classifier(both, output="other")
     A2D(chosen, [ATTACK], "zscore").fit(IMAGES).save(tmp_path / "detector")
     np.testing.assert_array_equal(
@@ -206,6 +210,8 @@ def test_one_of_several_outputs(base: keras.Model, tmp_path: Path) -> None:
     for ask, message in (
         (lambda: Classifier(both), r"one output, got \['scores', 'other'\]; name one"),
         (lambda: Classifier(both, output="logits"), r"an output out of \['scores', 'other'\]"),
+        (lambda: Classifier(named), r"one output, got \['b', 'z'\]; name one"),
+        (lambda: Classifier.load(None), "the path of a model, got NoneType; give a path"),
         (lambda: Classifier(both, output=2), "or its index, got 2"),
         (lambda: Classifier.load(tmp_path / "both.keras", signature="a"), "a SavedModel folder"),
         (lambda: Classifier.load(tmp_path / "served", output=1), "give its name"),

@@ -201,9 +201,14 @@ def test_preprocessing_that_fails_is_said_in_a_line() -> None:
     def of_three_channels(images: tf.Tensor) -> tf.Tensor:
         return images - tf.constant([104.0, 117.0, 123.0])
 
-    with pytest.raises(UnsuitableClassifierError, match="check input_shape and prepro") as error:
-        Classifier(network(6, 6, 2), preprocess=of_three_channels)
-    assert "\n" not in str(error.value) and "{{" not in str(error.value)
+    for preprocess, message in (
+        (of_three_channels, "Incompatible shapes: .*; check input_shape and preprocess"),
+        (lambda images: np.asarray(images) / 2, "a tensor from preprocess, got a NumPy array"),
+        (lambda images: None, "a tensor from preprocess, got NoneType"),
+    ):
+        with pytest.raises(UnsuitableClassifierError, match=message) as error:
+            Classifier(network(6, 6, 2), preprocess=preprocess)
+        assert "\n" not in str(error.value) and "{{" not in str(error.value)
 
 
 def test_grey_bytes_may_leave_out_the_channel() -> None:

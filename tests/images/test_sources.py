@@ -113,6 +113,16 @@ def test_bytes_in_datasets_are_bytes(classifier: Classifier, benign: np.ndarray)
         np.testing.assert_array_equal(classifier.logits(source), expected)
 
 
+def failing(images: np.ndarray) -> tf.data.Dataset:
+    def broken(image: np.ndarray) -> np.ndarray:
+        raise OSError("no such picture")
+
+    dataset = tf.data.Dataset.from_tensor_slices(images)
+    return dataset.map(lambda image: tf.ensure_shape(
+        tf.numpy_function(broken, [image], tf.float32), images.shape[1:]
+    ))
+
+
 ENDLESS: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
     "repeat": (lambda x: tf.data.Dataset.from_tensor_slices(x).repeat(), r"leave its repeat\(\)"),
     "repeat batches": (
@@ -123,6 +133,8 @@ ENDLESS: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
     "iterator": (iter, "stack them with np.stack"),
     "function": (lambda x: lambda: x, "got a function"),
     "path": (lambda x: "images.npz", "load files with"),
+    "step that fails": (failing, r"read to its end, .*\(OSError: no such picture\)"),
+    "mask": (lambda x: np.ma.masked_array(x, x > 0.2), "fill its masked pixels"),
     "dictionary": (lambda x: {"images": x}, "out of a dictionary"),
 }
 
