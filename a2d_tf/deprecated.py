@@ -67,7 +67,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "pixels": ("images.spec",),
     "plots": ("reports.comparison_figures", "reports.axes"),
     "progress": ("reports.progress",),
-    "report": ("reports.comparison_report", "reports.comparison_table", "reports.tables"),
+    "report": ("reports.comparison_table", "reports.tables"),
     "saved_models": (
         "classifiers.saved_model_logits", "classifiers.flat_graph", "classifiers.squashing",
     ),

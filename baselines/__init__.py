@@ -9,14 +9,14 @@ import importlib
 import pkgutil
 
 from a2d_tf.features import MSP, Energy, Entropy, Margin
-from baselines.dissector import Dissector
-from baselines.kd import KD
-from baselines.lcr import LCR, SequentialVerdicts
-from baselines.lid import LID, LID5
-from baselines.magnet import MagNet
-from baselines.mahalanobis import Mahalanobis
-from baselines.sequential_test import SequentialTest
-from baselines.squeezing import FeatureSqueezing
+from .dissector import Dissector
+from .kd import KD
+from .lcr import LCR, SequentialVerdicts
+from .lid import LID, LID5
+from .magnet import MagNet
+from .mahalanobis import Mahalanobis
+from .sequential_test import SequentialTest
+from .squeezing import FeatureSqueezing
 
 for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, and no more
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -14,7 +14,7 @@ from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import Feature, FitData
 from a2d_tf.images.spec import Images, Labels
-from baselines import network
+from . import network
 
 Weights = NDArray[np.float64]
 SUB_MODELS = 6  # as many as were published for ResNet101

@@ -12,8 +12,8 @@ from a2d_tf import checks
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import Feature, FitData
-from baselines import network
-from baselines.distances import squared_distances
+from . import network
+from .distances import squared_distances
 
 BANDWIDTHS = np.logspace(-3, 3, 25)  # tried when none is given
 BANDWIDTH_IMAGES = 1000  # the search uses at most so many training images

@@ -15,8 +15,8 @@ from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import Feature, FitData
 from a2d_tf.images.batching import Batch, ImageSource
 from a2d_tf.images.spec import Images, Labels
-from baselines import mutation
-from baselines.sequential_test import ADVERSARIAL, OPEN, SequentialTest
+from . import mutation
+from .sequential_test import ADVERSARIAL, OPEN, SequentialTest
 
 KEPT_ACCURACY = 0.9  # of the model's; a worse mutant is drawn again
 ACCURACY_IMAGES = 1000  # on at most so many images

@@ -12,8 +12,8 @@ from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import Feature, FitData
 from a2d_tf.images.batching import Batch
-from baselines import network
-from baselines.distances import COINCIDENT, squared_distances
+from . import network
+from .distances import COINCIDENT, squared_distances
 
 MAX_LID = 1000.0
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import Feature, FitData
-from baselines import network
+from . import network
 
 # Directions with less than this share of the largest variance are left out of the inverse: there
 # the rounding of the activations is all that varies.

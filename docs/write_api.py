@@ -12,7 +12,7 @@ PAGE = Path(__file__).parent / "api.md"
 MODULES = (
     "a2d_tf", "a2d_tf.attacks", "a2d_tf.features", "a2d_tf.detectors", "a2d_tf.images",
     "a2d_tf.threats", "a2d_tf.adaptive", "a2d_tf.robustness", "a2d_tf.evaluation",
-    "a2d_tf.reproduction", "a2d_tf.benchmark", "a2d_tf.zoo", "a2d_tf.export", "baselines",
+    "a2d_tf.reproduction", "a2d_tf.benchmark", "a2d_tf.zoo", "a2d_tf.export", "a2d_baselines",
 )
 INTRODUCTION = """\
 # Public names

@@ -11,10 +11,11 @@ margin, the simplest detector, and no defence at all stand beside them.
 
 An attack bypasses a defence with an image that is misclassified and not flagged. The share of such
 images, with its 95 % interval, is printed and written to --out for every defence, attack and
-strength, with two pictures beside it: NAME.png with the curves, and NAME_gallery.png with the
-nearest bypassing images of each defence below their originals. For each image the best of all
-attacks counts in the worst case. The attacker's price of a defence is the distance at which half of
-the images bypass it, interpolated between the radii, or a bound where it lies outside of them.
+strength, with a page, NAME.html, and two pictures beside it: NAME.png with the curves, and
+NAME_gallery.png with the nearest bypassing images of each defence below their originals. For each
+image the best of all attacks counts in the worst case. The attacker's price of a defence is the
+distance at which half of the images bypass it, interpolated between the radii, or a bound where it
+lies outside of them.
 
 The attacks:
 
@@ -42,6 +43,8 @@ from a2d_tf.evaluation import adaptive, adaptive_price, adaptive_report
 from a2d_tf.evaluation.adaptive_attacks import KINDS, Strengths
 from a2d_tf.images import load_images
 from a2d_tf.images.image_files import load_labels
+from a2d_tf.reports import adaptive_page, page
+from a2d_tf.reports.gallery import pairs as draw_pairs
 from a2d_tf.storage import files
 from a2d_tf.storage.provenance import provenance
 from a2d_tf.storage.stages import Stages
@@ -77,7 +80,8 @@ cli.define_folder(
     default=os.path.join("runs", "adaptive"),
 )
 cli.define_seed("Seed of the random starts.")
-cli.define_out("A .json file to write, and two .png beside it.", beside=".png")
+cli.define_out("A .json file to write, and an .html and two .png beside it.",
+               beside=(".png", ".html"))
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
 )
@@ -121,18 +125,24 @@ def main() -> None:
     picture = Path(FLAGS.out).with_suffix(".png")
     gallery = picture.with_name(f"{picture.stem}_gallery.png")
     adaptive_report.draw(rows, picture)
-    adaptive_report.draw_gallery(found, images, classifier.bounds, gallery)
+    pairs = adaptive_report.nearest_pairs(found, images, classifier.bounds)
+    draw_pairs(pairs, gallery)
+    made_with = provenance(
+        FLAGS.model, images=FLAGS.images, benign=FLAGS.benign or FLAGS.images,
+        detectors=",".join(FLAGS.detectors), others=",".join(FLAGS.others),
+        noise=str(FLAGS.noise), fpr=str(FLAGS.fpr), limit=str(FLAGS.limit),
+        strengths=repr(strengths), bounds=repr(cli.bounds()),
+    )
     files.save_json(FLAGS.out, {
-        "attacks": rows, "worst_case": worst, "price": prices,
-        "provenance": provenance(
-            FLAGS.model, images=FLAGS.images, benign=FLAGS.benign or FLAGS.images,
-            detectors=",".join(FLAGS.detectors), others=",".join(FLAGS.others),
-            noise=str(FLAGS.noise), fpr=str(FLAGS.fpr), limit=str(FLAGS.limit),
-            strengths=repr(strengths), bounds=repr(cli.bounds()),
-        ),
+        "attacks": rows, "worst_case": worst, "price": prices, "provenance": made_with,
     })
     tables = [*adaptive_report.tables(rows, worst), adaptive_price.table(prices)]
-    cli.show(tables, f"{FLAGS.out}, {picture}, {gallery}")
+    report = picture.with_suffix(".html")
+    page.write(adaptive_page.page(rows, worst, tables, pairs, made_with), report)
+    cli.show(
+        tables, f"{FLAGS.out}, {picture}, {gallery}", f"Report: {report}",
+        adaptive_page.answer(worst),
+    )
 
 
 if __name__ == "__main__":

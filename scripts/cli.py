@@ -3,6 +3,7 @@
 import importlib
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
+COMMAND = "a2d-"  # how the commands of an installation begin
 DATASET_HELP = (
     "digits, mnist, cifar10, FILE.npz with x_train, y_train, x_test and y_test, or FOLDER/ of "
     "images: subfolders for classes, or files whose names begin with the number of their class."
 )
 _RENAMED: dict[str, str] = {}  # old flags and new ones
 _PATHS: set[str] = set()  # flags with paths, in which ~ is the home folder
-_FILES: dict[str, str | None] = {}  # flags with files to write, and suffixes of files beside
+_FILES: dict[str, tuple[str, ...]] = {}  # flags with files to write, and suffixes of files beside
 _FOLDERS: dict[str, Callable[[], str]] = {}  # flags with folders to write, and their defaults
 _NAMES: set[str] = set()  # flags that must name something if they are given
 
@@ -54,7 +56,7 @@ try:
         UnsuitableClassifierError,
         features,
     )
-    import baselines  # noqa: F401, registers its features
+    import a2d_baselines  # noqa: F401, registers its features
 except ValueError as wrong_backend:  # an A2DError, which could not be imported
     sys.exit(f"{os.path.basename(sys.argv[0])}: {wrong_backend}")
 from a2d_tf.images.bounds import check_bounds  # noqa: E402
@@ -67,9 +69,23 @@ __all__ = ["TerminalProgress", "show"]
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and calls `main`; an error of the user gives one line and exit 1."""
     logging.set_verbosity(logging.ERROR)  # TensorFlow logs what it saves
+    script = sys.modules["__main__"]
+    script.__doc__ = as_commands(script.__doc__ or "")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     app.run(lambda argv: _guarded(main), flags_parser=_parse)
+
+
+def as_commands(text: str) -> str:
+    """A text in which scripts are called as this one was: a2d-craft, or python scripts/craft.py."""
+    if not os.path.basename(sys.argv[0]).startswith(COMMAND):
+        return text
+    return re.sub(
+        r"(?:python scripts/)?\b(\w+)\.py\b",
+        lambda found: COMMAND + found[1].replace("_", "-")
+        if os.path.exists(os.path.join(os.path.dirname(__file__), f"{found[1]}.py")) else found[0],
+        text,
+    )
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -118,8 +134,8 @@ def _check_places() -> None:
         if FLAGS[name].value is not None:
             with about(name):
                 path = places.check_file_place(FLAGS[name].value)
-                if beside:
-                    places.check_file_place(path.with_suffix(beside))
+                for suffix in beside:
+                    places.check_file_place(path.with_suffix(suffix))
     for name in sorted(_FOLDERS):
         with about(name):
             check = places.check_workdir_place if name == "workdir" else places.check_folder_place
@@ -202,13 +218,13 @@ def define_path(name: str, what: str, *, required: bool = False) -> None:
     _PATHS.add(name)
 
 
-def define_out(what: str, *, required: bool = True, beside: str | None = None) -> None:
+def define_out(what: str, *, required: bool = True, beside: tuple[str, ...] = ()) -> None:
     """The flag --out, a file to write; its place is checked before the work starts.
 
     Args:
       what: it is.
       required: whether it must be given.
-      beside: the suffix of another file that is written beside it.
+      beside: the suffixes of other files that are written beside it.
     """
     define_path("out", what, required=required)
     _FILES["out"] = beside

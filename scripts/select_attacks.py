@@ -3,9 +3,9 @@
   python scripts/select_attacks.py --model=lenet.keras --images=benign.npz \\
       --adversarial=fgsm.npz --attacks=bim-search,bim2-search,jsma,deepfool --out=choice.json
 
-It writes the figures to --out and a picture beside it. Without --adversarial, the FGSM and BIM-a of
---preset craft adversarial images from the benign ones. Started again with the same --workdir, it
-runs no finished attack again.
+It writes the figures to --out, and a page and a picture beside it. Without --adversarial, the FGSM
+and BIM-a of --preset craft adversarial images from the benign ones. Started again with the same
+--workdir, it runs no finished attack again.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ from a2d_tf import attacks, threats
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation import attack_selection
 from a2d_tf.images import load_adversarial, load_images
+from a2d_tf.reports import page, selection_page
 from a2d_tf.storage import files
 from a2d_tf.storage.provenance import provenance
 
@@ -34,7 +35,8 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if crafted, benign "
                      "ones and what both threats make of them.", lower_bound=1)
 cli.define_folder("workdir", "Where finished attacks are kept.", default="runs/select_attacks")
-cli.define_out("A .json file to write, and a .png beside it.", beside=".png")
+cli.define_out("A .json file to write, and an .html and a .png beside it.",
+               beside=(".png", ".html"))
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
 )
@@ -62,17 +64,20 @@ def main() -> None:
             classifier, benign, adversarial, recipes, named, cli.folder("workdir"),
             progress=cli.TerminalProgress(),
         )
-    picture = Path(FLAGS.out).with_suffix(".png")
+    picture, report = (Path(FLAGS.out).with_suffix(suffix) for suffix in (".png", ".html"))
     attack_selection.draw(scores, picture)
-    files.save_json(FLAGS.out, {
-        "attacks": [one._asdict() | {"per_second": one.per_second} for one in scores],
-        "provenance": provenance(
-            FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
-            adversarial=FLAGS.adversarial or repr(recipes), bounds=repr(cli.bounds()),
-            **{name: repr(attack) for name, attack in named.items()}
-        ),
-    })
-    cli.show([attack_selection.table(scores)], f"{FLAGS.out}, {picture}")
+    made_with = provenance(
+        FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
+        adversarial=FLAGS.adversarial or repr(recipes), bounds=repr(cli.bounds()),
+        **{name: repr(attack) for name, attack in named.items()}
+    )
+    rows = [one._asdict() | {"per_second": one.per_second} for one in scores]
+    files.save_json(FLAGS.out, {"attacks": rows, "provenance": made_with})
+    page.write(selection_page.page(rows, made_with), report)
+    cli.show(
+        [attack_selection.table(scores)], f"{FLAGS.out}, {picture}", f"Report: {report}",
+        selection_page.answer(rows),
+    )
 
 
 if __name__ == "__main__":

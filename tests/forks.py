@@ -17,7 +17,7 @@ sys.path[0] = os.path.dirname(sys.path[0])  # the folders beside this file are n
 
 import a2d_tf.benchmark  # noqa: E402, F401
 import a2d_tf.reproduction  # noqa: E402, F401
-import baselines  # noqa: E402, F401
+import a2d_baselines  # noqa: E402, F401
 
 
 def perform(script: str, flags: list[str], cwd: str, path: str, home: str) -> None:

@@ -21,7 +21,7 @@ from a2d_tf import (
     features,
 )
 from a2d_tf.detectors import KNN, ZScore
-from baselines import KD
+from a2d_baselines import KD
 
 BIM = attacks.BIM(eps=0.3, step=0.004, max_iterations=60)
 

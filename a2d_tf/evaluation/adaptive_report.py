@@ -9,9 +9,10 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from a2d_tf.evaluation.adaptive import Bypass, Judge
-from a2d_tf.images.spec import Bounds, Images
+from a2d_tf.images.bounds import Bounds, to_unit
+from a2d_tf.images.spec import Images
 from a2d_tf.reports.axes import Axis
-from a2d_tf.reports.gallery import Pair, pairs
+from a2d_tf.reports.gallery import Pair
 from a2d_tf.reports.measurement_figures import Curve, curves
 from a2d_tf.reports.tables import Table
 
@@ -107,16 +108,15 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     curves(figures, axes, Axis("bypass rate"), path)
 
 
-def draw_gallery(
-    found: Sequence[Bypass], images: Images, bounds: Bounds, path: str | Path
-) -> None:
-    """Draws the nearest bypassing images of each defence below their originals, to a PNG file.
+def nearest_pairs(
+    found: Sequence[Bypass], images: Images, bounds: Bounds
+) -> dict[str, list[Pair]]:
+    """The nearest bypassing images of each defence with their originals, by title.
 
     Args:
       found: what the attacks achieved.
       images: f32[N,H,W,C], the originals.
       bounds: the range of their pixels.
-      path: the PNG to write.
     """
     figures: dict[str, list[Pair]] = {}
     for name in dict.fromkeys(one.detector for one in found):
@@ -129,16 +129,10 @@ def draw_gallery(
         for row in rows[:GALLERY]:
             best = its[distances[:, row].argmin()]
             figures[title].append(Pair(
-                _shown(images[row], bounds), _shown(best.images[row], bounds),
+                to_unit(images[row], bounds), to_unit(best.images[row], bounds),
                 f"{best.title} {best.strength:g}\nL2 {nearest[row]:.2f}",
             ))
-    pairs(figures, path)
-
-
-def _shown(image: Images, bounds: Bounds) -> NDArray[np.float64]:
-    """Pixels in [0, 1]."""
-    shown: NDArray[np.float64] = (image.astype(np.float64) - bounds.lower) / bounds.range
-    return shown
+    return figures
 
 
 def _title(row: Mapping[str, Any]) -> str:

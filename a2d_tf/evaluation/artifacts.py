@@ -1,18 +1,24 @@
-"""The files that a comparison writes: results.json, report.md and figures."""
+"""The files that a comparison writes: results.json and report.html."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.experiment_data import BENIGN, TEST, ExperimentData
 from a2d_tf.evaluation.methods import Scores
-from a2d_tf.reports import comparison_figures, comparison_report
-from a2d_tf.reports.comparison_figures import ImageCaption, CostArray
+from a2d_tf.images.bounds import to_unit
+from a2d_tf.reports import comparison_page, page
+from a2d_tf.reports.comparison_table import ranking
+from a2d_tf.reports.page import Gallery, Thumbnail
+from a2d_tf.reports.thumbnails import data_uri
 from a2d_tf.storage import files
 
-RESULTS, REPORT = "results.json", "report.md"
-IMAGES_PER_ROW = 8
+RESULTS, REPORT = "results.json", "report.html"
+SHOWN = 8  # images of a gallery
+GALLERY_FPR = 0.05
 
 
 def write(
@@ -25,52 +31,59 @@ def write(
 
     Args:
       workdir: the folder.
-      results: the results, as `comparison_report` describes them.
+      results: the results, as `comparison_page` describes them.
       data: the images and their features.
       scores: threat -> method -> scores.
     """
-    pictures = []
-    for threat, row in scores.items():
-        name = f"roc-{threat}.png"
-        curves = {method: metrics.roc(s[BENIGN], s[threat]) for method, s in row.items()}
-        comparison_figures.roc_curves(curves, f"{threat} on {results['dataset']}", workdir / name)
-        pictures.append((f"ROC, {threat}", name))
-    comparison_figures.cost_boxes(
-        _costs(data),
-        {name: attack.max_iterations for name, attack in data.attacks.items()},
-        workdir / "costs.png",
-    )
-    pictures.append(("Attack costs by type of input", "costs.png"))
-    bounds = data.classifier.bounds
-    comparison_figures.image_grid(_examples(data), workdir / "examples.png", value_range=bounds)
-    pictures.append(("Images, the classifier's label and their costs", "examples.png"))
-    files.save_json(workdir / RESULTS, results)
-    files.save_text(workdir / REPORT, comparison_report.markdown(results, pictures))
-
-
-def _costs(data: ExperimentData) -> dict[str, dict[str, CostArray]]:
-    return {
-        attack: {
-            input_type: data.costs(input_type, TEST, [attack])[:, 0]
-            for input_type in data.input_types
-        }
+    roc = {
+        threat: {name: metrics.roc(one[BENIGN], one[threat]) for name, one in row.items()}
+        for threat, row in scores.items()
+    }
+    costs = {
+        attack: {kind: data.costs(kind, TEST, [attack])[:, 0] for kind in data.input_types}
         for attack in data.attacks
     }
+    caps = {name: attack.max_iterations for name, attack in data.attacks.items()}
+    files.save_json(workdir / RESULTS, results)
+    page.write(
+        comparison_page.page(results, roc, costs, caps, _galleries(results, data, scores)),
+        workdir / REPORT,
+    )
 
 
-def _examples(data: ExperimentData) -> dict[str, list[ImageCaption]]:
-    rows = {}
-    for input_type in data.input_types:
-        images = data.samples(input_type, TEST).images[:IMAGES_PER_ROW]
-        labels = data.classifier.predict(images)
-        costs = data.costs(input_type, TEST, list(data.attacks))[:IMAGES_PER_ROW]
-        rows[input_type] = [
-            ImageCaption(image, _caption(label, row, data))
-            for image, label, row in zip(images, labels, costs)
-        ]
-    return rows
+def _galleries(
+    results: dict[str, Any], data: ExperimentData, scores: Mapping[str, Mapping[str, Scores]]
+) -> list[Gallery]:
+    """Images that the best detector flags and does not flag, of each threat and benign ones."""
+    best = ranking(results).best
+    if best is None:
+        return []
+    shown: list[Gallery] = []
+    for threat, row in scores.items():
+        its = row[best]
+        threshold = metrics.threshold_for(its[BENIGN], GALLERY_FPR)
+        if not shown:  # thresholds of one threat suffice to show benign images
+            flagged = its[BENIGN] > threshold
+            shown.append(_gallery("Benign images that are flagged", BENIGN, flagged, data))
+        flagged = its[threat] > threshold
+        shown.append(_gallery(f"{threat}, detected", threat, flagged, data))
+        shown.append(_gallery(f"{threat}, missed", threat, ~flagged, data))
+    return shown
 
 
-def _caption(label: int, costs: CostArray, data: ExperimentData) -> str:
-    lines = [f"{name} {cost:.5g}" for name, cost in zip(data.attacks, costs, strict=True)]
-    return "\n".join([f"label {label}", *lines])
+def _gallery(title: str, input_type: str, wanted: Any, data: ExperimentData) -> Gallery:
+    rows = np.flatnonzero(wanted)
+    names = [name for name in data.attacks if name not in data.slow_limits]
+    samples = data.samples(input_type, TEST)
+    first = rows[:SHOWN]
+    images = samples.images[first]
+    costs = data.costs(input_type, TEST, names)[first] if names else np.empty((len(first), 0))
+    labels = data.classifier.predict(images) if len(images) else np.empty(0, np.int64)
+    unit = to_unit(images, data.classifier.bounds)
+    thumbnails = []
+    for row, image, label, values in zip(first, unit, labels, costs, strict=True):
+        lines = [f"label {label}", *(f"{n} {v:.5g}" for n, v in zip(names, values, strict=True))]
+        alt = f"{input_type} image {row}, {', '.join(lines)}"
+        thumbnails.append(Thumbnail(data_uri(image), alt, lines))
+    total = f"{len(rows)} of {len(samples.images)}"
+    return Gallery(f"{title}: {total}", thumbnails)

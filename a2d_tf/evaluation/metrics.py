@@ -101,16 +101,30 @@ def tpr_at_fpr(benign: ArrayLike, adversarial: ArrayLike, fpr: float) -> float:
     Raises:
       ValueError: an array is empty, not 1-D or contains NaN; `fpr` is out of range.
     """
+    adversarial_scores = _checked(adversarial, "adversarial")
+    threshold = threshold_for(benign, fpr)
+    return 1.0 if fpr == 1 else float(np.mean(adversarial_scores > threshold))
+
+
+def threshold_for(benign: ArrayLike, fpr: float) -> float:
+    """The smallest threshold above which at most a share `fpr` of the benign scores lie.
+
+    Args:
+      benign: scores [N].
+      fpr: allowed false-positive rate, in [0, 1].
+
+    Returns:
+      One of the scores, or minus infinity if all may lie above.
+
+    Raises:
+      ValueError: the array is empty, not 1-D or contains NaN; `fpr` is out of range.
+    """
     if not 0 <= fpr <= 1:
         raise ValueError(f"expected fpr in [0, 1], got {fpr}")
-    benign_scores = _checked(benign, "benign")
-    adversarial_scores = _checked(adversarial, "adversarial")
+    scores = _checked(benign, "benign")
     # The tolerance undoes float error: 0.29 * 100 is 28.999999999999996.
-    allowed = int(np.floor(fpr * benign_scores.size + 1e-9))
-    if allowed >= benign_scores.size:
-        return 1.0
-    threshold = np.sort(benign_scores)[::-1][allowed]
-    return float(np.mean(adversarial_scores > threshold))
+    allowed = int(np.floor(fpr * scores.size + 1e-9))
+    return float(np.sort(scores)[::-1][allowed]) if allowed < scores.size else -np.inf
 
 
 def roc(benign: ArrayLike, adversarial: ArrayLike) -> tuple[FloatArray, FloatArray]:

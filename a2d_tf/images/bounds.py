@@ -172,3 +172,8 @@ def _frozen(limit: NDArray[np.float64]) -> NDArray[np.float32]:
     own = limit.astype(np.float32)
     own.flags.writeable = False
     return own
+
+
+def to_unit(images: NDArray[Any], bounds: Bounds) -> NDArray[np.float64]:
+    """Pixels of images [...,C] as shares of their range, 0 to 1, as pictures are drawn."""
+    return np.asarray((images.astype(np.float64) - bounds.lower) / bounds.range, np.float64)

@@ -1,10 +1,10 @@
 """The results of a comparison in one table for the terminal, and in one line.
 
-See `comparison_report` for what the results hold.
+See `comparison_page` for what the results hold.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.table import Table
@@ -44,17 +44,41 @@ def table(results: Results) -> Table:
     return shown
 
 
-def answer(results: Results) -> str:
-    """One line: which detector is best, what it gains over the margin, and at which price.
+class Ranking(NamedTuple):
+    """Detectors that were measured of all images.
 
-    The AUROC is the mean over the threats; only detectors that were measured of all images count.
+    Attributes:
+      means: name -> mean AUROC over the threats.
+      best: the highest, and `best_alone` that of those that need benign images alone; None if
+        nothing was measured.
     """
+
+    means: Mapping[str, float]
+    best: str | None
+    best_alone: str | None
+
+
+def ranking(results: Results) -> Ranking:
+    """Which detectors are best, by the mean AUROC over the threats."""
     rows = list(results["cells"].values())
     means = {
         name: sum(row[name]["auroc"] for row in rows) / len(rows)
         for name in measured(results, results["cells"])
         if all(name in row for row in rows) and results["passes"].get(name)
     }
+    alone = [name for name in means if name in results["benign_only"]]
+    return Ranking(
+        means, max(means, key=means.__getitem__, default=None),
+        max(alone, key=means.__getitem__, default=None),
+    )
+
+
+def answer(results: Results) -> str:
+    """One line: which detector is best, what it gains over the margin, and at which price.
+
+    The AUROC is the mean over the threats; only detectors that were measured of all images count.
+    """
+    means, best, best_alone = ranking(results)
 
     def what(name: str) -> str:
         gain = f" ({means[name] - means['margin']:+.4f} against the margin)"
@@ -63,13 +87,16 @@ def answer(results: Results) -> str:
             f"passes per image {price(results['passes'][name])}"
         )
 
-    if "margin" not in means:
+    if best is None or best_alone is None or "margin" not in means:
         return "Best detector: unknown, since the margin was not measured for every threat."
-    alone = [name for name in means if name in results["benign_only"]]
-    best, best_alone = max(means, key=means.__getitem__), max(alone, key=means.__getitem__)
     if best == best_alone:
         return f"Best detector: {what(best)}; it needs benign images alone."
     return f"Best detector: {what(best)}; from benign images alone: {what(best_alone)}."
+
+
+def percent(share: float | str) -> str:
+    """A share in per cent; asked false-positive rates are strings, being keys of JSON."""
+    return f"{100 * float(share):.1f} %"
 
 
 def price(passes: Mapping[str, float] | None) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import baselines  # noqa: F401, registers its features
+import a2d_baselines  # noqa: F401, registers its features
 from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError
 from a2d_tf.adaptive import (
     BenignColumns, Goal, OrthogonalPGD, SelectivePGD, differentiable_score,

@@ -12,7 +12,7 @@ from a2d_tf import A2D, Bounds, Classifier, InvalidInputError, NotFittedError, a
 from a2d_tf.detection.fitting import add_noise
 from a2d_tf.evaluation.metrics import auroc
 from a2d_tf.features import REGISTRY, by_name
-from baselines import KD, LID, network
+from a2d_baselines import KD, LID, network
 
 layers = keras.layers
 
@@ -77,7 +77,7 @@ def fitted(request, digits):
 def test_every_file_of_the_package_is_known_by_name():
     assert set(NAMES) <= REGISTRY.keys()
     modules = {one.__module__ for one in REGISTRY.values()}
-    assert {"baselines.kd", "baselines.lid"} <= modules
+    assert {"a2d_baselines.kd", "a2d_baselines.lid"} <= modules
 
 
 def test_adversarial_images_are_told_from_held_out_benign_ones(fitted, digits):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from a2d_tf import Classifier, InvalidInputError, attacks
 from a2d_tf.evaluation.metrics import auroc
 from a2d_tf.features import FitData
-from baselines import Dissector, dissector
+from a2d_baselines import Dissector, dissector
 
 layers = keras.layers
 

@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 
 from a2d_tf import Classifier, InvalidInputError
 from a2d_tf.features import FitData
-from baselines import KD, network
+from a2d_baselines import KD, network
 
 layers = keras.layers
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 from a2d_tf import Classifier, InvalidInputError, attacks
 from a2d_tf.evaluation.metrics import auroc
 from a2d_tf.features import FitData
-from baselines import LCR, SequentialTest, mutation
-from baselines.sequential_test import ADVERSARIAL, BENIGN, OPEN
+from a2d_baselines import LCR, SequentialTest, mutation
+from a2d_baselines.sequential_test import ADVERSARIAL, BENIGN, OPEN
 
 layers = keras.layers
 

@@ -7,8 +7,8 @@ import pytest
 from a2d_tf import Classifier, InvalidInputError
 from a2d_tf.features import FitData
 from a2d_tf.images import Batch
-from baselines import LID, lid
-from baselines.distances import COINCIDENT, squared_distances
+from a2d_baselines import LID, lid
+from a2d_baselines.distances import COINCIDENT, squared_distances
 
 
 def distances(queries, reference):

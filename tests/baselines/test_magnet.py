@@ -9,8 +9,8 @@ import tensorflow as tf
 from a2d_tf import A2D, Bounds, Classifier, InvalidInputError
 from a2d_tf.evaluation.metrics import auroc
 from a2d_tf.features import FitData, by_name
-from baselines import MagNet
-from baselines.magnet import SIZES
+from a2d_baselines import MagNet
+from a2d_baselines.magnet import SIZES
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from a2d_tf import A2D, Classifier, InvalidInputError
 from a2d_tf.attacks import BIM
 from a2d_tf.evaluation.metrics import auroc
 from a2d_tf.features import FitData
-from baselines import Mahalanobis
-from baselines.mahalanobis import confidence, tied_gaussians
+from a2d_baselines import Mahalanobis
+from a2d_baselines.mahalanobis import confidence, tied_gaussians
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from a2d_tf import InvalidInputError
-from baselines import mutation
-from baselines.mutation import OPERATORS, Mutable, Neurons
+from a2d_baselines import mutation
+from a2d_baselines.mutation import OPERATORS, Mutable, Neurons
 
 layers = keras.layers
 

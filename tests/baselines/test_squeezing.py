@@ -6,8 +6,8 @@ import scipy.ndimage
 import tensorflow as tf
 
 from a2d_tf import Bounds, Classifier, InvalidInputError
-from baselines import FeatureSqueezing
-from baselines.squeezing import median_filter, with_bits
+from a2d_baselines import FeatureSqueezing
+from a2d_baselines.squeezing import median_filter, with_bits
 
 
 @pytest.mark.parametrize("window", [2, 3, 4])

@@ -11,7 +11,7 @@ from keras import layers
 
 from a2d_tf import A2D, Classifier, UnsuitableClassifierError, attacks, features
 from a2d_tf.attacks import BIM, Attack
-from baselines import KD
+from a2d_baselines import KD
 
 SHAPE = (5, 5, 1)
 IMAGES = np.random.default_rng(0).uniform(size=(60, *SHAPE)).astype(np.float32)

@@ -12,7 +12,7 @@ from keras import layers
 
 from a2d_tf import A2D, Classifier, InvalidInputError
 from a2d_tf.attacks import BIM, DBA
-from baselines import KD
+from a2d_baselines import KD
 
 SHAPE = (5, 5, 1)
 IMAGES = np.random.default_rng(0).uniform(size=(40, *SHAPE)).astype(np.float32)

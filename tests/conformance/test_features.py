@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import a2d_tf.features
-import baselines
+import a2d_baselines
 from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError, attacks, detectors
 from a2d_tf.features import REGISTRY, AttackCost, Feature, FitData
 from a2d_tf.images import Batch
@@ -24,7 +24,7 @@ SETTINGS = {
     "lid5": {"minibatch": 10},
 }
 NAMES = {name for name, one in REGISTRY.items() if one.__module__.split(".")[0] in (
-    "a2d_tf", "baselines"
+    "a2d_tf", "a2d_baselines"
 )}
 # Of each kind of feature one is measured without `-m long` too.
 QUICK = {"attack_cost", "directions", "kd", "margin"}
@@ -99,7 +99,7 @@ def test_it_must_be_fitted_if_it_says_so(
 
 
 def test_repr_and_config_rebuild_it(feature: Feature, unfitted: Feature) -> None:
-    known = vars(a2d_tf.features) | vars(attacks) | vars(baselines)
+    known = vars(a2d_tf.features) | vars(attacks) | vars(a2d_baselines)
     assert eval(repr(feature), known) == unfitted == feature
     config = json.loads(json.dumps(feature.config()))
     assert type(feature).from_config(config, feature.learned) == feature

@@ -16,6 +16,7 @@ from a2d_tf.adaptive import Together
 from a2d_tf.evaluation import adaptive, adaptive_price, adaptive_report
 from a2d_tf.evaluation.adaptive import MARGIN, NOTHING, Bypass, Judge
 from a2d_tf.evaluation.adaptive_attacks import KINDS, Strengths, kinds
+from a2d_tf.reports import gallery
 from a2d_tf.reports.progress import NullProgress
 from a2d_tf.storage.stages import Stages
 
@@ -142,10 +143,11 @@ def test_the_price_is_interpolated_between_radii_and_else_a_bound() -> None:
 
 def test_the_gallery_shows_bypassing_images(benign: np.ndarray, tmp_path: Path) -> None:
     picture = tmp_path / "gallery.png"
-    adaptive_report.draw_gallery(FOUND, benign[:4], Bounds(), picture)
+    pairs = adaptive_report.nearest_pairs(FOUND, benign[:4], Bounds())
+    gallery.pairs(pairs, picture)
     assert image.imread(picture).shape[0] > 600  # two defences, one of them without a bypass
     with pytest.raises(ValueError, match="at least one row"):
-        adaptive_report.draw_gallery([], benign[:4], Bounds(), tmp_path / "none.png")
+        gallery.pairs({}, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 
@@ -246,6 +248,9 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     assert MARGIN in done.stdout and "The attacker's price" in done.stdout
     for name in ("adaptive.png", "adaptive_gallery.png"):
         assert (folder / name).stat().st_size > 5000
+    report = (folder / "adaptive.html").read_text()
+    assert "Of 12 images, the attacks bypass " in report and "Bypass rate of pgd, linf" in report
+    assert "Report: adaptive.html" in done.stdout
     stored = json.loads((folder / "adaptive.json").read_text())
     # PGD against zscore, margin and no defence; orthogonal PGD against the first two.
     assert len(stored["attacks"]) == 3 * (3 + 2) and len(stored["worst_case"]) == 3

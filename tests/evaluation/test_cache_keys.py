@@ -15,7 +15,7 @@ from a2d_tf.evaluation.cache_keys import settings_key
 from a2d_tf.features import AttackCost
 from a2d_tf.storage import provenance
 from a2d_tf.storage.stages import Stages
-from baselines.kd import KD
+from a2d_baselines.kd import KD
 
 OWN_ATTACK = """
 from a2d_tf.attacks import BIM

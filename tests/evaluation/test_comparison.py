@@ -12,7 +12,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from matplotlib import image
 
 from a2d_tf.zoo import load_dataset
 
@@ -104,16 +103,23 @@ def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -
     cells = json.loads((workdir / "results.json").read_text())["cells"]
     auroc = cells["bim-a"]["bim-search"]["auroc"]
     assert f"{auroc:.4f}" in printed and "fgsm" in printed
-    assert f"Report: {workdir / 'report.md'}" in printed
+    assert f"Report: {workdir / 'report.html'}" in printed
     assert printed.splitlines()[-1].startswith("Best detector: ") and "margin" in printed
 
 
-def test_the_report_and_its_pictures(finished: tuple[Path, str]) -> None:
-    workdir, _ = finished
-    pictures = re.findall(r"!\[.*?\]\(<?(.*?)>?\)", (workdir / "report.md").read_text())
-    assert pictures == ["roc-fgsm.png", "roc-bim-a.png", "costs.png", "examples.png"]
-    for picture in pictures:
-        assert np.ptp(image.imread(workdir / picture)) > 0
+def test_the_report_shows_the_answer_curves_costs_and_images(finished: tuple[Path, str]) -> None:
+    workdir, printed = finished
+    report = (workdir / "report.html").read_text()
+    assert f'<p class="answer">{printed.splitlines()[-1]}</p>' in report
+    assert report.count("ROC curves for") == 2 * report.count("ROC curves for bim-a") == 4
+    assert "Histograms of the jsma cost" in report
+    for title in ("Benign images that are flagged", "fgsm, detected", "bim-a, missed"):
+        pattern = rf"<h3>{title}: (\d+) of \d+</h3>(.*?)(?:<h3>|</section>)"
+        shown, = re.findall(pattern, report, re.DOTALL)
+        assert shown[1].count('src="data:image/png;base64,') == min(int(shown[0]), 8)
+    assert sorted(path.name for path in workdir.iterdir()) == [
+        "report.html", "results.json", "stages",
+    ]
 
 
 def test_a_finished_run_is_not_redone(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import baselines  # noqa: F401, registers its features
+import a2d_baselines  # noqa: F401, registers its features
 from a2d_tf import A2D, Classifier, InvalidInputError, attack_costs, attacks
 from a2d_tf.attacks import BIM
 from a2d_tf.features import by_name

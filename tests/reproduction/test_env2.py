@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import baselines  # noqa: F401, registers LCR and Dissector
+import a2d_baselines  # noqa: F401, registers LCR and Dissector
 from a2d_tf import InvalidInputError
 from a2d_tf.evaluation.published import published
 from a2d_tf.reports.progress import NullProgress

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-import baselines  # noqa: F401, registers its features
+import a2d_baselines  # noqa: F401, registers its features
 from a2d_tf import A2D, InvalidInputError
 from a2d_tf.attacks import Attack
 from a2d_tf.evaluation.adaptive_attacks import Strengths

@@ -43,9 +43,7 @@ def read_export(folder: Path) -> object:
 
 
 def read_comparison(folder: Path) -> object:
-    for path in (folder / "out").glob("*.png"):
-        Image.open(path).verify()
-    assert (folder / "out" / "report.md").read_text().startswith("# ")
+    assert "</html>" in (folder / "out" / "report.html").read_text()
     return json.loads((folder / "out" / "results.json").read_text())["seed"]
 
 

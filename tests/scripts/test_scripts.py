@@ -162,6 +162,9 @@ def test_select_attacks_resumes(run: RunScript, folder: Path) -> None:
     kept, = (one for one in found if one["attack"] == "bim-search")
     assert {**kept, "pareto_optimal": True} == before[0]
     assert "deepfool" in second.stdout and (folder / "choice.png").stat().st_size > 1000
+    answer = second.stdout.splitlines()[-1]
+    assert "separates most per second" in answer
+    assert f'<p class="answer">{answer}</p>' in (folder / "choice.html").read_text()
 
 
 def save_broken_inputs(folder: Path) -> None:
