@@ -3,7 +3,7 @@
 May import: errors, checks, images, classifiers, attacks, features, detectors, detection, export.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,6 +156,7 @@ class A2D:
         noisy_negatives: bool = False,
         training_data: tuple[ImageSource, ArrayLike] | None = None,
         seed: int = 0,
+        measure: Callable[..., FeatureTable] = measure,
     ) -> Self:
         """Fits the detector on the features of benign and, if it needs them, adversarial images.
 
@@ -172,6 +173,9 @@ class A2D:
           training_data: images and their classes for features that learn from the data that the
             classifier was trained on. By default the benign images, with the classifier's labels.
           seed: seed of the noise.
+          measure: measures the features, in place of `features.measure`, with its arguments and
+            its result; such as `scoring.distributed_measure`. Features that learn from the images
+            of the fit are measured without it.
 
         Raises:
           InvalidInputError: unfit images, or too few of them.
@@ -182,7 +186,7 @@ class A2D:
             fitting.FitOptions(
                 fpr=fpr, source=source, noisy_negatives=noisy_negatives,
                 training_data=training_data, seed=seed, batch_size=self.batch_size,
-                on_finished=self.on_finished,
+                on_finished=self.on_finished, measure=measure,
             ),
         )
         return self

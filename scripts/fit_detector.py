@@ -7,12 +7,15 @@ With --fpr, half of the benign images calibrate the threshold and take no part i
 it, the published threshold holds. Images that craft.py saw fail are left out.
 """
 
+import contextlib
+
 import cli
 from absl import flags
 
 from a2d_tf import A2D, attacks, detectors
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.images import load_adversarial, load_images
+from a2d_tf.scoring import distributed_measure
 from a2d_tf.storage import detector_folder
 
 FLAGS = flags.FLAGS
@@ -33,6 +36,10 @@ flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges t
 flags.DEFINE_bool("directions", False, "Deprecated: --features=...,directions.")
 flags.DEFINE_bool("noisy_negatives", False, "Take noisy images as benign in the fit too.")
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
+flags.DEFINE_string(
+    "address", None, "Of a Ray cluster whose processes measure the features; or local, for one on "
+    "each core or GPU of this machine. By default this process does.",
+)
 cli.define_folder("out", "The folder to write.")
 
 
@@ -51,9 +58,19 @@ def main() -> None:
             adversarial = load_adversarial(FLAGS.adversarial, classifier.input_spec)
     images = len(benign) + (0 if adversarial is None else len(adversarial))
     progress = cli.TerminalProgress().stage("features", len(names) * images)
-    with cli.about("images", *(["adversarial"] if FLAGS.adversarial else [])), progress as advance:
-        a2d.on_finished = advance
-        a2d.fit(benign, adversarial, fpr=FLAGS.fpr, noisy_negatives=FLAGS.noisy_negatives)
+    with contextlib.ExitStack() as stack:
+        settings = {}
+        if FLAGS.address:
+            with cli.about("address"):
+                settings["measure"] = stack.enter_context(distributed_measure(
+                    classifier, FLAGS.address, safe_mode=FLAGS.safe_mode,
+                    modules=FLAGS.import_modules,
+                ))
+        stack.enter_context(cli.about("images", *(["adversarial"] if FLAGS.adversarial else [])))
+        a2d.on_finished = stack.enter_context(progress)
+        a2d.fit(
+            benign, adversarial, fpr=FLAGS.fpr, noisy_negatives=FLAGS.noisy_negatives, **settings
+        )
     with cli.about("out"):
         a2d.save(cli.folder("out"))
     print(f"{FLAGS.out}: flags an input whose score exceeds {a2d.detector.threshold:.4f}")

@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from a2d_tf import Classifier
+from a2d_tf import A2D, Classifier
+from a2d_tf.attacks import BIM
 from a2d_tf.zoo import load_dataset
 
 SHARED = Path(os.environ.get("A2D_SHARED", "../shared")).resolve()
@@ -164,3 +165,45 @@ def digits_as_mnist(small_model: Path, tmp_path_factory: pytest.TempPathFactory)
     )
     (path / "lenet_mnist.keras").write_bytes(small_model.read_bytes())
     return path
+
+
+class Saved(NamedTuple):
+    """A detector, and where it is saved and exported."""
+
+    a2d: A2D
+    folder: Path
+    served: Path
+
+
+@pytest.fixture(scope="session")
+def saved(
+    classifier: Classifier, benign: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Saved:
+    a2d = A2D(classifier, BIM(eps=0.3, step=0.003, max_iterations=90)).fit(benign[:100], fpr=0.1)
+    folder = tmp_path_factory.mktemp("detector")
+    a2d.save(folder / "detector")
+    a2d.export(folder / "served")
+    return Saved(a2d, folder / "detector", folder / "served")
+
+
+@pytest.fixture(scope="session")
+def descendants() -> Callable[[int, str], list[int]]:
+    """Finds the processes that a process started, whose command lines have a word in them."""
+    def find(ancestor: int, word: str) -> list[int]:
+        parents, lines = {}, {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                status = (entry / "status").read_text()
+                lines[int(entry.name)] = (entry / "cmdline").read_text()
+            except OSError:
+                continue  # it has ended
+            parents[int(entry.name)] = int(status.split("PPid:")[1].split()[0])
+
+        def is_below(one: int) -> bool:
+            while one in parents and one != ancestor:
+                one = parents[one]
+            return one == ancestor
+
+        return [one for one, line in lines.items() if word in line and is_below(one)]
+
+    return find

@@ -12,7 +12,7 @@ LIBRARY = ROOT / "a2d_tf"
 ROOMS = [
     "version", "deprecated", "errors", "checks", "storage", "reports", "images", "classifiers",
     "attacks", "features", "detectors", "threats", "robustness", "zoo", "detection", "export",
-    "a2d", "adaptive", "evaluation", "reproduction", "benchmark",
+    "a2d", "scoring", "serving", "adaptive", "evaluation", "reproduction", "benchmark",
 ]
 MAX_MODULES = 8  # directly in the library
 FREE = {"__init__", "deprecated"}  # they give access to all of it

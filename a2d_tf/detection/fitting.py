@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ class FitOptions(NamedTuple):
     seed: int = 0
     batch_size: int = 128
     on_finished: OnFinished | None = None
+    measure: Callable[..., FeatureTable] = measure
 
 
 class _Part(NamedTuple):
@@ -118,7 +119,7 @@ def calibrate(
     state: DetectorState, benign: ImageSource, fpr: float, options: FitOptions
 ) -> DetectorState:
     """The state with a threshold for a wanted false-positive rate; see `A2D.calibrate`."""
-    table = _judgeable(measure(
+    table = _judgeable(options.measure(
         state.classifier, state.features, benign,
         batch_size=options.batch_size, on_finished=options.on_finished, preflight=False,
     ))
@@ -233,7 +234,7 @@ def _measure(
 ) -> FeatureTable:
     """The features of images of a fit, those that learned from these images among them."""
     plain = {name: feature for name, feature in features.items() if not feature.needs_fit}
-    table = measure(
+    table = options.measure(
         classifier, plain, part.images,
         batch_size=options.batch_size, on_finished=options.on_finished,
     )

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
-from a2d_tf.detectors.calibration import threshold_at
+from a2d_tf.detectors.calibration import kept_scores, threshold_at
 from a2d_tf.errors import DetectorWarning, InvalidInputError, NotFittedError
 from a2d_tf.storage import files
 
@@ -179,6 +179,7 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         scores = self.score(X)
         self.threshold_ = threshold_at(scores, fpr)
         self.calibration_ = Calibration(float(fpr), len(scores))
+        self.calibration_scores_ = kept_scores(scores)
         self._warn_if_blind()
         return self
 
@@ -268,6 +269,14 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
     def calibration(self) -> Calibration | None:
         """What the threshold was set for; None for the default threshold."""
         return getattr(self, "calibration_", None)
+
+    @property
+    def calibration_scores(self) -> NDArray[np.float64]:
+        """Benign scores f64[n] that set the threshold, see `calibration.kept_scores`.
+
+        There are none for the default threshold, nor from folders of versions before 0.6.
+        """
+        return getattr(self, "calibration_scores_", np.zeros(0))
 
     def require_fit(self) -> None:
         """Raises NotFittedError before `fit`."""

@@ -4,9 +4,11 @@ import math
 import numbers
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.errors import InvalidInputError
+
+KEPT_SCORES = 401  # of a calibration
 
 
 def threshold_at(benign_scores: ArrayLike, fpr: float) -> float:
@@ -26,6 +28,16 @@ def threshold_at(benign_scores: ArrayLike, fpr: float) -> float:
     scores = np.sort(np.asarray(benign_scores, np.float64))
     check_count(len(scores), fpr)
     return float(scores[_rounded_up((len(scores) + 1) * (1 - fpr)) - 1])
+
+
+def kept_scores(benign_scores: ArrayLike) -> NDArray[np.float64]:
+    """The scores f[N] in rising order, or `KEPT_SCORES` of them at ranks of equal distance.
+
+    They tell later how benign scores were distributed when the threshold was set.
+    """
+    ranked = np.sort(np.asarray(benign_scores, np.float64))
+    places = np.linspace(0, len(ranked) - 1, min(len(ranked), KEPT_SCORES))
+    return ranked[places.round().astype(np.int64)]
 
 
 def check_count(count: int, fpr: float) -> None:

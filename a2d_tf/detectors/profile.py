@@ -12,7 +12,7 @@ from sklearn.ensemble import IsolationForest
 from a2d_tf import checks
 from a2d_tf.detectors import trees
 from a2d_tf.detectors.base import MIN_INPUTS, Calibration, Columns, Detector, is_cost_like
-from a2d_tf.detectors.calibration import check_count, threshold_at
+from a2d_tf.detectors.calibration import check_count, kept_scores, threshold_at
 from a2d_tf.detectors.conformal import interpolate
 from a2d_tf.errors import InvalidInputError
 
@@ -96,6 +96,7 @@ class Profile(Detector):
         return learned | {
             "threshold": threshold_at(scores, self.fpr),
             "calibration": Calibration(self.fpr, len(scores)),
+            "calibration_scores": kept_scores(scores),
         }
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.detectors.base import Detector
+from a2d_tf.detectors.calibration import KEPT_SCORES
 from a2d_tf.detectors.trees import LEAF
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.storage import files
@@ -89,7 +90,7 @@ def _name(arrays: Arrays, registry: Mapping[str, type[Detector]], place: str) ->
 
 def _check(arrays: Arrays, name: str, place: str) -> None:
     wanted = {"threshold": ("f", ""), "fitted_columns": ("i", "")}
-    optional = {"fitted_calibration": ("f", "C")}
+    optional = {"fitted_calibration": ("f", "C"), "fitted_calibration_scores": ("f", "K")}
     known = LEARNED.get(name)
     if known is not None:
         wanted |= {f"fitted_{key}": spec for key, spec in known.items()}
@@ -155,6 +156,13 @@ def _ranges(
             lambda: bool(0 < of("calibration")[0] < 1) and bool(
                 of("calibration")[1] >= 1 and of("calibration")[1] % 1 == 0
             ),
+        ))
+    if "fitted_calibration_scores" in arrays:
+        rules.append((
+            "the scores of the images that 'fitted_calibration' counts, in rising order",
+            lambda: "fitted_calibration" in arrays and sizes["K"] == min(
+                of("calibration")[1], KEPT_SCORES
+            ) and bool((np.diff(of("calibration_scores")) >= 0).all()),
         ))
     if name in ("zscore", "profile"):
         rules.append(("deviations > 0", lambda: bool((of("deviation") > 0).all())))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from a2d_tf import checks
 from a2d_tf.detectors.base import Calibration, Columns, Detector
-from a2d_tf.detectors.calibration import check_count, threshold_at
+from a2d_tf.detectors.calibration import check_count, kept_scores, threshold_at
 from a2d_tf.errors import InvalidInputError
 
 
@@ -49,6 +49,7 @@ class Threshold(Detector):
         return {
             "threshold": threshold_at(scores, self.fpr),
             "calibration": Calibration(self.fpr, len(scores)),
+            "calibration_scores": kept_scores(scores),
         }
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:

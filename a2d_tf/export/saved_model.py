@@ -111,6 +111,7 @@ def _settings(state: DetectorState, shape: Shape) -> dict[str, Any]:
         "threshold": float(detector.threshold),
         "fpr": calibration.fpr if calibration else None,
         "calibration_images": calibration.images if calibration else None,
+        "calibration_scores": detector.calibration_scores.tolist(),
         "bounds": state.classifier.bounds.to_lists(),
         "input_shape": list(shape),
         "versions": versions(),

@@ -99,36 +99,50 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> Images:
     """An image file as f32[H,W,C] in [0, 1], resized bilinearly.
 
     Raises:
-      InvalidInputError: the file holds no image, a damaged one, or one that takes too much memory
+      InvalidInputError: as `decode_image`.
+    """
+    return decode_image(path.read_bytes(), shape, str(path))
+
+
+def decode_image(content: bytes, shape: tuple[int, int, int], place: str) -> Images:
+    """The bytes of an image file as f32[H,W,C] in [0, 1], resized bilinearly.
+
+    Args:
+      content: of a PNG, JPEG, GIF or BMP file.
+      shape: (H, W, C) of the result.
+      place: where the bytes were read, for messages.
+
+    Raises:
+      InvalidInputError: they hold no image, a damaged one, or one that takes too much memory
         (`storage.limits.set_max_decoded_gib`).
     """
     height, width, channels = shape
-    picture = _decoded(path, channels)
+    picture = _decoded(content, channels, place)
     resized = tf.image.resize(tf.cast(picture, tf.float32) / 255.0, (height, width), antialias=True)
     return np.asarray(tf.clip_by_value(resized, 0.0, 1.0))
 
 
-def _decoded(path: Path, channels: int) -> tf.Tensor:
+def _decoded(content: bytes, channels: int, place: str) -> tf.Tensor:
     """The pixels u8[h,w,channels] of an image file, or floats of a picture that is made grey."""
-    content = path.read_bytes()
     try:
         header = read_header(content)
     except ValueError as error:
-        raise InvalidInputError(f"expected an image in {path}, got {error}") from error
-    check_decoded(header.height * header.width * BYTES_PER_PIXEL, len(content), f"the image {path}")
+        raise InvalidInputError(f"expected an image in {place}, got {error}") from error
+    decoded_size = header.height * header.width * BYTES_PER_PIXEL
+    check_decoded(decoded_size, len(content), f"the image {place}")
     # These are decoded in their own colours, and made grey afterwards.
     coloured = header.kind in (GIF, BMP) or header.kind == JPEG and header.channels == CMYK
     if channels not in (1, 3) and header.kind != PNG:
         raise InvalidInputError(
             f"expected a PNG file for a classifier of {channels} channels, got the {header.kind} "
-            f"{path}; convert it"
+            f"{place}; convert it"
         )
     decode_as = 0 if header.kind == BMP else 3 if coloured else channels
     try:
         picture = tf.io.decode_image(content, channels=decode_as, expand_animations=False)
     except (tf.errors.OpError, ValueError) as error:
         raise InvalidInputError(
-            f"expected an image in {path}, got a damaged {header.kind}; copy or write it again"
+            f"expected an image in {place}, got a damaged {header.kind}; copy or write it again"
         ) from error
     if not coloured:
         return picture

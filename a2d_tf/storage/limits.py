@@ -25,6 +25,11 @@ def set_max_decoded_gib(gib: float) -> None:
     _limit = checks.number(gib, "a limit in GiB")
 
 
+def max_decoded_gib() -> float:
+    """The limit in GiB that holds now."""
+    return _limit
+
+
 def check_decoded(size: int, stored: int, what: str) -> None:
     """Raises InvalidInputError if something would take too much memory.
 

@@ -91,21 +91,6 @@ def test_a_process_without_the_library_says_the_same(
             assert_as_predicted(dict(found), a2d, mixed[:count])
 
 
-@pytest.mark.long
-def test_saved_model_cli(served: Path, a2d: A2D, mixed: np.ndarray, tmp_path: Path) -> None:
-    np.save(tmp_path / "images.npy", mixed[:7])
-    done = subprocess.run(
-        [Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", served, "--tag_set",
-         "serve", "--signature_def", "serving_default", "--inputs",
-         f"images={tmp_path / 'images.npy'}", "--outdir", tmp_path],
-        capture_output=True, text=True, check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    names = ("costs", "label", "score", "is_adversarial", "probabilities")
-    found = {name: np.load(tmp_path / f"{name}.npy") for name in names}
-    assert_as_predicted(found, a2d, mixed[:7])
-
-
 def test_a_feature_outside_a_graph_is_refused(
     classifier: Classifier, benign: np.ndarray, tmp_path: Path
 ) -> None:
