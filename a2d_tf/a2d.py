@@ -22,7 +22,13 @@ from a2d_tf.detection import (
     fitting,
     saving,
 )
-from a2d_tf.detection.arguments import OWN, Features, as_detector, as_features
+from a2d_tf.detection.arguments import (
+    OWN,
+    Features,
+    as_detector,
+    as_features,
+    default_detector,
+)
 from a2d_tf.detection.result import detect
 from a2d_tf.detection.state import check_combination
 from a2d_tf.detectors import Detector
@@ -42,8 +48,7 @@ from a2d_tf.features.base import OnFinished
 from a2d_tf.images.batching import ImageSource
 from a2d_tf.images.spec import Bounds
 
-DEFAULT_FEATURES = "bim-search"
-DEFAULT_DETECTOR = "conformal"
+DEFAULT_FEATURES = "response"
 VERDICT_BATCHES = 8
 Self = TypeVar("Self", bound="A2D")
 
@@ -55,9 +60,10 @@ class A2D:
       classifier: the classifier whose inputs are judged, or a Keras model; it is not changed.
       features: what is measured of an input: attacks, whose cost is the feature, other features,
         or their names. One of these, several in a sequence, or several by names of your own in a
-        dict. By default the cost of "bim-search".
-      detector: judges the columns of all features: a detector or its name. By default
-        "conformal".
+        dict. By default "response", the logits and a single gradient.
+      detector: judges the columns of all features: a detector or its name. By default "profile"
+        if it is not known of some columns on which side adversarial images lie, as of those of
+        "response", and "conformal" otherwise. Both learn from benign images alone.
       attacks: the same as `features`, for features that are all costs of attacks.
       bounds: the valid range of the pixels of a Keras model; (0, 1) by default.
       preset: whose settings an attack takes that is given by its name: "mnist" or "cifar10" for
@@ -75,7 +81,7 @@ class A2D:
         self,
         classifier: Any,
         features: Features | None = None,
-        detector: Detector | str = DEFAULT_DETECTOR,
+        detector: Detector | str | None = None,
         *,
         attacks: Features | None = None,
         bounds: Bounds | tuple[float, float] | None = None,
@@ -94,7 +100,9 @@ class A2D:
         if directions:
             deprecated.warn('A2D(directions=True) is deprecated; add the feature "directions"')
             self._features["directions"] = DirectionCosts()
-        self._detector = as_detector(detector)
+        self._detector = as_detector(
+            default_detector(self._features) if detector is None else detector
+        )
         self._preset = preset
         known = {
             name: feature for name, feature in self._features.items()
@@ -285,7 +293,10 @@ class A2D:
         """
         state = self.state
         if not early_stopping.stopping_features(state):
-            detection = self.predict(images)
+            detection = detect(state, measure(
+                state.classifier, state.features, images, batch_size=self.batch_size,
+                on_finished=self.on_finished, preflight=False, labels=False,
+            ))
             return Verdicts(detection.is_adversarial, detection.valid)
         none = np.zeros(0, np.bool_)
         parts = [Verdicts(none, none)]

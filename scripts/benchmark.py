@@ -6,7 +6,8 @@
 --exported also times the attacks in exported detectors. --peers times Foolbox's and ART's BIM on
 the same images. --verdicts times the verdicts on single images of two detectors that are fitted on
 benign images, with a Z-score at a false-positive rate of 10 %: one counts every iteration, the
-other searches and stops early. Only ratios from one run are comparable, since the speed of a
+other searches and stops early. It also times the verdicts of the default detector against plain
+predictions, for each batch size. Only ratios from one run are comparable, since the speed of a
 machine varies. CUDA_VISIBLE_DEVICES= measures the CPU of a machine with a GPU.
 """
 
@@ -21,7 +22,10 @@ from a2d_tf.storage.provenance import provenance
 FLAGS = flags.FLAGS
 cli.define_model_flags()
 cli.define_path("images", ".npz with `images`, or a folder of images.", required=True)
-cli.define_names("attacks", ["bim"], f"Out of {', '.join(attacks.PRESETS['mnist'])}.")
+cli.define_names(
+    "attacks", ["bim"], f"Out of {', '.join(attacks.PRESETS['mnist'])}; none times none.",
+    may_be_empty=True,
+)
 flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published settings.")
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_list("batch_sizes", ["128"], "Images at once, one size or several.")

@@ -28,7 +28,9 @@ BIM = attacks.BIM(eps=0.3, step=0.004, max_iterations=60)
 
 def test_a_keras_model_is_wrapped(model: keras.Model, benign: np.ndarray) -> None:
     a2d = A2D(model).fit(benign[:60])
-    assert list(a2d.features) == ["bim-search"] and a2d.detector.name == "conformal"
+    assert list(a2d.features) == ["response"] and a2d.detector.name == "profile"
+    a2d = A2D(model, "bim-search").fit(benign[:60])
+    assert a2d.detector.name == "conformal"
     # No preset was named: `fit` chose the steps, on the benign images.
     assert a2d.attacks["bim-search"].step != attacks.preset("bim-search").step
     costs = a2d.predict(benign[60:120]).costs

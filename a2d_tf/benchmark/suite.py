@@ -11,7 +11,7 @@ from a2d_tf.a2d import A2D
 from a2d_tf.attacks import BIM, Attack
 from a2d_tf.attacks.runner import OnFinished
 from a2d_tf.benchmark.peers import check_peers, has_peers, time_peers
-from a2d_tf.benchmark.timing import time_attack, time_export, time_verdicts
+from a2d_tf.benchmark.timing import time_attack, time_export, time_price, time_verdicts
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.batching import ImageSource, to_array
 from a2d_tf.images.spec import Images
@@ -42,11 +42,13 @@ def run_benchmark(
       peers: whether to time Foolbox and ART on `BIM` too, with the largest batch size.
       exported: whether to time the attacks in exported detectors too.
       benign: other benign images, f32[M,H,W,C]; those of `images` are then judged one by one by
-        detectors that are fitted on these, for each attack.
+        detectors that are fitted on these, for each attack; and in batches by the default
+        detector.
       on_finished: called with 1 for every attack and batch size.
 
     Returns:
-      Lists of figures by name: `measurements`, `exported`, `peers`, `verdicts` and `devices`.
+      Lists of figures by name: `measurements`, `exported`, `peers`, `verdicts`, `default` and
+      `devices`.
 
     Raises:
       InvalidInputError: unfit images, or peers that have none of the attacks or are missing.
@@ -54,7 +56,9 @@ def run_benchmark(
     shared = [name for name, attack in attacks.items() if peers and has_peers(attack)]
     if peers:
         check_peers(shared)
-    report: Report = {"measurements": [], "exported": [], "peers": [], "verdicts": []}
+    report: Report = {
+        "measurements": [], "exported": [], "peers": [], "verdicts": [], "default": [],
+    }
     for name, attack in attacks.items():
         for size in batch_sizes:
             timing = time_attack(classifier, attack, images, size)
@@ -68,6 +72,13 @@ def run_benchmark(
         if benign is not None:
             report["verdicts"].append(
                 {"attack": name} | _verdicts(classifier, attack, images, benign)
+            )
+    if benign is not None:
+        held = to_array(images, classifier.input_spec)
+        for size in batch_sizes:
+            default = A2D(classifier, batch_size=size).fit(benign)
+            report["default"].append(
+                {"batch_size": size} | time_price(default, held, size).summary()
             )
     report["devices"] = [
         {"name": device.name, "kind": device.device_type}
@@ -98,8 +109,13 @@ def tables(report: Report) -> Iterator[Table]:
             "bounded_median_ms": "bounded, ms", "ratio_of_medians": "ratio of medians",
             "ratio_of_sums": "ratio of sums", "same": "same verdict",
         },
+        "default": {
+            "batch_size": "batch", "prediction_median_ms": "prediction, ms",
+            "verdict_median_ms": "default verdict, ms", "ratio_of_medians": "ratio of medians",
+            "ratio_of_means": "ratio of means",
+        },
     }.items():
-        if report[title]:
+        if report.get(title):
             rows = [[_cell(row[key]) for key in columns] for row in report[title]]
             yield Table(title, list(columns.values()), rows)
 

@@ -23,6 +23,7 @@ from a2d_tf.images.spec import Images
 SATURATED = 128
 # Passes before the attack, after it, and after each batch of it: machines change their speed.
 PASSES, PASSES_BETWEEN = 5, 2
+BATCHES = 20  # the fewest of which a median is taken
 
 
 class AttackTiming(NamedTuple):
@@ -170,6 +171,47 @@ def time_verdicts(bounded: A2D, full: A2D, images: Images) -> VerdictTimes:
         full_times.append(time.perf_counter() - middle)
         bounded_times.append(middle - start)
     return VerdictTimes(bounded_times, full_times, float(np.mean(same)))
+
+
+class PriceTimes(NamedTuple):
+    """Seconds for each batch, in one run.
+
+    Attributes:
+      predictions: of the classifier's labels.
+      verdicts: by `A2D.is_adversarial`.
+    """
+
+    predictions: list[float]
+    verdicts: list[float]
+
+    def summary(self) -> dict[str, float]:
+        """Medians, their ratio, and the ratio of the means."""
+        return {
+            "prediction_median_ms": 1000 * statistics.median(self.predictions),
+            "verdict_median_ms": 1000 * statistics.median(self.verdicts),
+            "ratio_of_medians":
+                statistics.median(self.verdicts) / statistics.median(self.predictions),
+            "ratio_of_means": sum(self.verdicts) / sum(self.predictions),
+        }
+
+
+def time_price(a2d: A2D, images: Images, batch_size: int) -> PriceTimes:
+    """Times predictions and verdicts of full batches in turn, after one that traces the graphs.
+
+    There are as many batches as the images fill, and at least `BATCHES`; the images then repeat.
+    """
+    times = PriceTimes([], [])
+    for number in range(1 + max(BATCHES, len(images) // batch_size)):
+        rows = np.arange(number * batch_size, (number + 1) * batch_size) % len(images)
+        start = time.perf_counter()
+        a2d.classifier.predict(images[rows], batch_size)
+        middle = time.perf_counter()
+        a2d.is_adversarial(images[rows])
+        end = time.perf_counter()
+        if number:
+            times.predictions.append(middle - start)
+            times.verdicts.append(end - middle)
+    return times
 
 
 def _batches(

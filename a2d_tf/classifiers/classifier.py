@@ -345,6 +345,7 @@ class Classifier:
         *,
         needs_logits: bool = True,
         needs_gradients: bool = True,
+        needs_labels: bool = True,
         preflight: bool = True,
     ) -> Iterator[Batch]:
         """The door for images: checks them, and yields them in batches with their labels.
@@ -355,6 +356,7 @@ class Classifier:
           images: f32[N,H,W,C], a dataset of such images, or files.
           batch_size: images in a batch, at least; see `images.iter_batches`.
           needs_logits, needs_gradients: what the batches will be used for; see `preflight`.
+          needs_labels: False for labels that are all 0, without a query.
           preflight: False for a classifier that was checked before; then no image, whatever the
             classifier makes of it, raises an error for its batch.
 
@@ -365,6 +367,8 @@ class Classifier:
         def predict(checked: Images) -> Labels:
             if preflight:
                 self.preflight(checked, logits=needs_logits, gradients=needs_gradients)
+            if not needs_labels:
+                return np.zeros(len(checked), np.int64)
             rows = self._in_batches(self.decide, checked, batch_size)
             return np.concatenate(rows).astype(np.int64)
 

@@ -35,6 +35,14 @@ def as_features(features: Any, preset: str) -> dict[str, Feature | str]:
     return {str(name): _as_feature(feature, preset) for name, feature in features.items()}
 
 
+def default_detector(features: Mapping[str, Feature | str]) -> str:
+    """The name of the detector that learns from benign images alone and suits these features."""
+    is_either = any(
+        isinstance(one, Feature) and one.adversarial_is == "either" for one in features.values()
+    )
+    return "profile" if is_either else "conformal"
+
+
 def as_detector(detector: Any) -> Detector:
     """The detector: itself, or the one of this name.
 

@@ -33,14 +33,15 @@ class MeasureRows(Protocol):
 def stopping_features(state: DetectorState) -> list[str]:
     """The attack costs that can stop once a verdict is known, in the order of the state.
 
-    There are none if the detector could change its verdict whatever the costs that are known: a
-    detector that is not monotone can be asked beforehand only about a single cost.
+    The detector must be able to tell what no cost that is still possible can change: its score
+    falls as the cost rises, or the cost is all that it judges.
     """
-    names = [
+    return [
         name for name in state.order
         if isinstance(state.features[name], AttackCost) and state.features[name].stops_early
+        and (len(state.features) == 1
+             or state.detector.falls_with(state.column_slice(name).start))
     ]
-    return names if state.detector.is_monotone or len(state.features) == 1 else []
 
 
 def early_verdicts(
@@ -111,7 +112,8 @@ def undecided(
     """Between which costs of one attack the verdicts on inputs are open.
 
     Args:
-      detector: fitted; monotone, or the judge of this single column.
+      detector: fitted; its score falls with this column and the later ones, or it judges this
+        single column.
       columns: f64[n,D], those that are known; the others may have any value.
       column: the column of the attack's cost.
       cap: the attack's largest cost.
@@ -129,7 +131,7 @@ def undecided(
         return detector.graph_predict(tf.stack(parts, axis=1))
 
     count = tf.shape(columns)[0]
-    if not detector.is_monotone:
+    if not detector.falls_with(column):
         low, high = _certain_costs(detector, cap)
         return tf.fill([count], low), tf.fill([count], high)
     # The lower a cost, the more adversarial is the input: the extremes of later costs tell.

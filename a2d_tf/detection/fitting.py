@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from a2d_tf import attacks, checks
 from a2d_tf.classifiers import Classifier
 from a2d_tf.detection.fit_warnings import warn_of_costs_at_the_cap, warn_of_unused_range
-from a2d_tf.detection.state import DetectorState, check_combination, orientation
+from a2d_tf.detection.state import DetectorState, check_combination, fit_detector
 from a2d_tf.detectors import Detector
 from a2d_tf.detectors.calibration import check_count
 from a2d_tf.errors import DetectorWarning, InvalidInputError
@@ -106,8 +106,8 @@ def fit(
     with warnings.catch_warnings():
         if options.fpr is not None:  # the threshold of the fit will not be used
             warnings.simplefilter("ignore", DetectorWarning)
-        judge.fit(
-            values * orientation(fitted, columns), np.arange(len(values)) >= sum(measured[:2])
+        fit_detector(
+            judge, fitted, columns, values, np.arange(len(values)) >= sum(measured[:2])
         )
     passes = tables[0].passes
     order = sorted(fitted, key=lambda name: passes[name])

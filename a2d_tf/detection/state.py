@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.classifiers import Classifier
-from a2d_tf.detectors import Detector
+from a2d_tf.detectors import Detector, Profile
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import AttackCost, Feature
+from a2d_tf.features.base import Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +80,26 @@ def orientation(
     features: Mapping[str, Feature], columns: Mapping[str, Sequence[str]]
 ) -> NDArray[np.float64]:
     """-1 for each column f64[D] that is higher for adversarial inputs, 1 for the others."""
-    signs = [
-        np.full(len(columns[name]), -1.0 if feature.adversarial_is == "high" else 1.0)
-        for name, feature in features.items()
+    return np.where(np.array(_sides(features, columns)) == "high", -1.0, 1.0)
+
+
+def fit_detector(
+    detector: Detector, features: Mapping[str, Feature], columns: Mapping[str, Sequence[str]],
+    values: NDArray[np.float64], is_adversarial: NDArray[np.bool_],
+) -> Detector:
+    """Fits a detector on columns f64[N,D] as they were measured; gives it back."""
+    oriented = values * orientation(features, columns)
+    if not isinstance(detector, Profile):
+        return detector.fit(oriented, is_adversarial)
+    either = np.array(_sides(features, columns)) == "either"
+    return detector.fit(oriented, is_adversarial, either=either)
+
+
+def _sides(features: Mapping[str, Feature], columns: Mapping[str, Sequence[str]]) -> list[Side]:
+    """On which side each column is for adversarial inputs."""
+    return [
+        side for name, feature in features.items() for side in feature.sides(len(columns[name]))
     ]
-    return np.concatenate(signs)
 
 
 def check_combination(features: Mapping[str, Feature], detector: Detector) -> None:

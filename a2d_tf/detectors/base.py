@@ -56,6 +56,9 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
     # Whether the scores depend on the fit; if not, the fit sets the threshold only.
     scores_depend_on_fit: ClassVar[bool] = True
     rows_at_once: ClassVar[int] = 4096  # bounds the memory of `score`
+    # Whether scores are computed by one compiled graph in Python too, which pays for a detector of
+    # many small operations.
+    is_compiled: ClassVar[bool] = False
 
     if TYPE_CHECKING:  # what a fit learns is set by name
         def __getattr__(self, name: str) -> Any: ...
@@ -193,7 +196,15 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
 
     def graph_score(self, columns: tf.Tensor) -> tf.Tensor:
         """Scores f32[n] of checked columns f64[n, D], in a graph too."""
-        return tf.cast(self._score(tf.convert_to_tensor(columns, tf.float64)), tf.float32)
+        values = tf.convert_to_tensor(columns, tf.float64)
+        if not (self.is_compiled and tf.executing_eagerly()):
+            return tf.cast(self._score(values), tf.float32)
+        if "_graph" not in vars(self):
+            self._graph = tf.function(
+                lambda values: tf.cast(self._score(values), tf.float32), autograph=False,
+                input_signature=[tf.TensorSpec((None, self.n_features_in_), tf.float64)],
+            )
+        return self._graph(values)
 
     def graph_predict(self, columns: tf.Tensor) -> tf.Tensor:
         """Verdicts bool[n] of checked columns f64[n, D], in a graph too.
@@ -201,6 +212,10 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         A score that is not a number is that of an adversarial input.
         """
         return ~(self.graph_score(columns) <= np.float32(self.threshold_))
+
+    def falls_with(self, column: int) -> bool:
+        """Whether a higher value of a column never raises the score, whatever the others are."""
+        return self.is_monotone
 
     def save(self, path: str | Path) -> None:
         """Writes the settings, what was learned and the threshold to an .npz file."""
@@ -321,8 +336,13 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         return tags
 
     def _forget(self) -> None:
-        for name in [name for name in vars(self) if name.endswith("_")]:
+        for name in [name for name in vars(self) if name.endswith("_") or name == "_graph"]:
             delattr(self, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which compile their own graph."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_graph"}
 
 
 def require_both(benign: int, adversarial: int, what: str) -> None:

@@ -1,59 +1,62 @@
-"""The profile detector: a row of columns that is too low somewhere, or unusual as a whole."""
+"""The profile detector: near a boundary, or unlike benign inputs, from benign images alone."""
 
+import warnings
 import zlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import scipy.stats
 import tensorflow as tf
-from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest
+from numpy.typing import ArrayLike, NDArray
+from sklearn.covariance import LedoitWolf
 
 from a2d_tf import checks
-from a2d_tf.detectors import trees
 from a2d_tf.detectors.base import MIN_INPUTS, Calibration, Columns, Detector, is_cost_like
 from a2d_tf.detectors.calibration import check_count, kept_scores, threshold_at
 from a2d_tf.detectors.conformal import interpolate
 from a2d_tf.errors import InvalidInputError
 
-PARTS = 4  # of the benign images: two are learned from, one gives p-values, one the threshold
+# The share of the false positives that each question may have, if both are asked. Nearly all
+# adversarial inputs that are known are near a boundary; those that are not are very unlike benign
+# ones, and found at a small share.
+NEAR_SHARE, UNLIKE_SHARE = 0.9, 0.1
 LEAST = 1e-3  # of a column's median is added to it before the logarithm
 TAIL = 0.1  # the share of the largest benign statistics that tell how fast p-values fall
+Self = TypeVar("Self", bound="Profile")
 
 
 @dataclass(kw_only=True, eq=False)
 class Profile(Detector):
-    """Benign images alone, many columns, and two questions: is one too low, are they unusual?
+    """Benign images alone, and two questions: is an input near a boundary, is it unlike others?
 
-    - One-sided: the lowest column, of logarithms that are scaled by their benign mean and standard
-      deviation. It sees inputs that are close to some boundary, as the cost of an attack does.
-    - Two-sided: an isolation forest (Liu et al. 2008, scikit-learn's) over all scaled columns. It
-      sees inputs that are farther from all boundaries than benign ones, too.
+    - Near, of columns that are low for adversarial inputs: the p-value of each among benign images,
+      combined by Fisher's sum of logarithms.
+    - Unlike, two-sided, of columns of which it is not known on which side adversarial inputs lie:
+      the squared Mahalanobis distance from benign images, by the shrunken covariance of Ledoit and
+      Wolf (2004, scikit-learn's). A column that is never negative enters by its logarithm where
+      that is less skewed.
 
-    Each answer becomes a p-value among benign images that were not learned from; beyond the most
-    extreme of them, an exponential tail goes on. The score is the larger of the two -log p, which
-    is Bonferroni's combination: what one answer knows the other one cannot drown. The threshold is
-    the split-conformal one, from benign images that took part in nothing before. No distribution
-    is assumed: the false-positive rate on fresh benign images is at most `fpr` on average.
-
-    Columns that are never negative are taken for costs, and their logarithms are judged. The
-    detector takes columns of which neither low nor high values are known to be adversarial, as
-    those of `features.DirectionCosts`.
+    Each statistic becomes a p-value among benign images; beyond the most extreme of them, an
+    exponential tail goes on. The score is the larger of -log(p / share) of the two: Bonferroni's
+    combination, with weights (Genovese et al. 2006), so that what one answer knows the other one
+    cannot drown. With columns of one kind, there is one question. The threshold is the
+    split-conformal one, from benign images that took part in nothing before. No distribution is
+    assumed: the false-positive rate on fresh benign images is at most `fpr` on average.
 
     Attributes:
       fpr: the false-positive rate that `fit` sets; `calibrate` sets another.
-      seed: seed of the forest's growth.
     """
 
     name: ClassVar[str] = "profile"
     learns_from_adversarial: ClassVar[bool] = False
     is_two_sided: ClassVar[bool] = True
+    is_compiled: ClassVar[bool] = True
     fpr: float = 0.1
-    seed: int = 0
 
     def __post_init__(self) -> None:
         checks.number(self.fpr, "Profile's fpr", maximum=1)
-        checks.integer(self.seed, "a seed", minimum=0, maximum=2**32 - 1)
+        self._given: NDArray[np.bool_] | None = None
 
     @property
     def default_threshold(self) -> float:
@@ -61,37 +64,51 @@ class Profile(Detector):
 
     def check_counts(self, benign: int, adversarial: int) -> None:
         try:
-            check_count(benign // PARTS, self.fpr)
+            check_count(benign // 2, self.fpr)
         except InvalidInputError as error:
             raise InvalidInputError(
-                f"{error} ({benign} in all, of which a quarter set the threshold)"
+                f"{error} ({benign} in all, of which half set the threshold)"
             ) from error
-        if benign < PARTS * MIN_INPUTS:
+        if benign < 2 * MIN_INPUTS:
             raise InvalidInputError(
-                f"expected at least {PARTS * MIN_INPUTS} benign images to fit a profile, got "
+                f"expected at least {2 * MIN_INPUTS} benign images to fit a profile, got "
                 f"{benign}; give more of them"
             )
 
+    def fit(
+        self: Self, X: ArrayLike, y: ArrayLike | None = None, *, either: ArrayLike | None = None
+    ) -> Self:
+        """Learns from the columns of inputs; see `Detector.fit`.
+
+        Args:
+          X: columns [N, D].
+          y: bool[N], which inputs are adversarial; they are not looked at.
+          either: bool[D], the columns of which it is not known on which side adversarial inputs
+            lie; the others are low for them. None if it is not known of any.
+
+        Raises:
+          InvalidInputError: columns, labels or sides of the wrong shape, or too few inputs.
+        """
+        self._given = None if either is None else np.asarray(either, np.bool_)
+        return super().fit(X, y)
+
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
+        """Half of the benign images, drawn at random, are learned from; the others judge that."""
+        either = np.ones(columns.shape[1], np.bool_) if self._given is None else self._given
+        if either.shape != (columns.shape[1],):
+            raise InvalidInputError(
+                f"expected a side for each of {columns.shape[1]} columns, got "
+                f"{either.size}; give as many"
+            )
         benign = columns[~is_adversarial]
         # Drawn by their values, as in `Conformal`.
         benign = np.random.default_rng(zlib.crc32(benign.tobytes())).permutation(benign)
-        known, ranked, fresh = benign[::2], benign[1::PARTS], benign[3::PARTS]
-        least = LEAST * np.median(known, axis=0)
-        # 0 stands for a column that is taken as it is.
-        shift = np.where(is_cost_like(known), np.where(least == 0, 1.0, least), 0.0)
-        logarithms = _logarithms(tf.constant(known), shift).numpy()
-        deviation = logarithms.std(axis=0)
-        scale = {
-            "shift": shift, "mean": logarithms.mean(axis=0),
-            "deviation": np.where(deviation > 0, deviation, 1.0),  # of a constant column
-        }
-        scaled = _scaled(tf.constant(known), scale).numpy()
-        forest = IsolationForest(random_state=self.seed).fit(scaled.astype(np.float32))
-        grown = [one.tree_ for one in forest.estimators_]
-        learned = scale | trees.tables(grown, [_path_lengths(tree) for tree in grown])
-        for name, statistic in _statistics(tf.constant(ranked), learned).items():
-            learned |= _tail(name, statistic.numpy())
+        known, fresh = benign[::2], benign[1::2]
+        learned = {"benign": known, "either": either} | _distance(known, either)
+        for name, statistic in _statistics(tf.constant(known), learned).items():
+            learned |= {
+                f"{name}_{key}": value for key, value in _tail(statistic.numpy()).items()
+            }
         scores = _surprise(tf.constant(fresh), learned).numpy().astype(np.float32)
         return learned | {
             "threshold": threshold_at(scores, self.fpr),
@@ -99,42 +116,83 @@ class Profile(Detector):
             "calibration_scores": kept_scores(scores),
         }
 
+    def falls_with(self, column: int) -> bool:
+        """Whether a column is known to be low for adversarial inputs; see `Detector`."""
+        return not self.either_[column]
+
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
         return _surprise(columns, self.learned)
 
 
-def _logarithms(columns: tf.Tensor, shift: NDArray[np.float64]) -> tf.Tensor:
+def _distance(known: Columns, either: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+    """What the distance from benign columns f64[N,D] is made of; 0 for columns that are low."""
+    least = LEAST * np.median(known, axis=0)
+    shift = np.where(least > 0, least, 1.0)
+    logarithms = np.log(np.where(is_cost_like(known), known, 0.0) + shift)
+    with np.errstate(all="ignore"), warnings.catch_warnings():  # of a constant column
+        warnings.simplefilter("ignore", RuntimeWarning)
+        is_less_skewed = np.abs(scipy.stats.skew(logarithms)) < np.abs(scipy.stats.skew(known))
+    # 0 stands for a column that is taken as it is.
+    shift = np.where(is_cost_like(known) & is_less_skewed, shift, 0.0)
+    taken = _transformed(tf.constant(known), shift).numpy()
+    deviation = taken.std(axis=0)
+    scale = {
+        "shift": shift, "mean": taken.mean(axis=0),
+        "deviation": np.where(deviation > 0, deviation, 1.0),  # of a constant column
+    }
+    precision = np.zeros((len(either), len(either)))
+    if either.any():
+        scaled = (taken - scale["mean"]) / scale["deviation"]
+        shrunken = LedoitWolf(assume_centered=True).fit(scaled[:, either])
+        precision[np.ix_(either, either)] = shrunken.precision_
+    return scale | {"precision": precision}
+
+
+def _transformed(columns: tf.Tensor, shift: NDArray[np.float64]) -> tf.Tensor:
     """Logarithms f64[n,D] of columns f64[n,D] that have a shift, and the others as they are."""
-    is_cost = shift > 0
-    shifted = tf.maximum(columns, 0.0) + np.where(is_cost, shift, 1.0)
-    return tf.where(is_cost, tf.math.log(shifted), columns)
-
-
-def _scaled(columns: tf.Tensor, learned: dict[str, Any]) -> tf.Tensor:
-    logarithms = _logarithms(columns, learned["shift"])
-    return (logarithms - learned["mean"]) / learned["deviation"]
+    has_shift = shift > 0
+    shifted = tf.maximum(columns, 0.0) + np.where(has_shift, shift, 1.0)
+    return tf.where(has_shift, tf.math.log(shifted), columns)
 
 
 def _statistics(columns: tf.Tensor, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
-    """Two numbers f64[n] of columns f64[n,D], each the higher the less benign."""
-    scaled = _scaled(columns, learned)
-    # A short way to a leaf is that of an input that few splits set apart.
-    return {
-        "lowest": -tf.reduce_min(scaled, axis=1), "unusual": -trees.mean_of_leaves(scaled, learned)
-    }
+    """One or two numbers f64[n] of columns f64[n,D], each the higher the less benign."""
+    either, found = learned["either"], {}
+    if not either.all():
+        found["near"] = tf.add_n([
+            _surprise_of(-columns[:, place], _tail(-learned["benign"][:, place]))
+            for place in np.flatnonzero(~either)
+        ])
+    if either.any():
+        scaled = (
+            _transformed(columns, learned["shift"]) - learned["mean"]
+        ) / learned["deviation"]
+        found["unlike"] = tf.reduce_sum(tf.matmul(scaled, learned["precision"]) * scaled, axis=1)
+    return found
 
 
 def _surprise(columns: tf.Tensor, learned: dict[str, Any]) -> tf.Tensor:
-    """The larger -log p f64[n] of the statistics of columns f64[n,D]."""
-    parts = []
-    for name, statistic in _statistics(columns, learned).items():
-        places, heights = learned[f"{name}_places"], learned[f"{name}_heights"]
-        beyond = tf.maximum(statistic - places[-1], 0.0) / float(learned[f"{name}_decay"])
-        parts.append(interpolate(statistic, places, heights) + beyond)
-    return tf.maximum(*parts)
+    """The largest -log(p / share) f64[n] of the statistics of columns f64[n,D]."""
+    parts = {
+        name: _surprise_of(statistic, {
+            key: learned[f"{name}_{key}"] for key in ("places", "heights", "decay")
+        })
+        for name, statistic in _statistics(columns, learned).items()
+    }
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    return tf.maximum(
+        parts["near"] + np.log(NEAR_SHARE), parts["unlike"] + np.log(UNLIKE_SHARE)
+    )
 
 
-def _tail(name: str, benign: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def _surprise_of(statistic: tf.Tensor, tail: dict[str, NDArray[np.float64]]) -> tf.Tensor:
+    """The -log p f64[n] of a statistic f64[n]."""
+    beyond = tf.maximum(statistic - tail["places"][-1], 0.0) / float(tail["decay"])
+    return interpolate(statistic, tail["places"], tail["heights"]) + beyond
+
+
+def _tail(benign: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """The -log p of benign statistics f64[N], between which straight lines are drawn.
 
     p is the share of them that are as high, the input itself among them. Beyond the highest, -log p
@@ -145,26 +203,7 @@ def _tail(name: str, benign: NDArray[np.float64]) -> dict[str, NDArray[np.float6
     start = np.quantile(benign, 1 - TAIL)
     decay = float((benign[benign >= start] - start).mean()) or float(benign.std()) or 1.0
     return {
-        f"{name}_places": np.array([values[0] - decay, *values]),
-        f"{name}_heights": np.array([0.0, *-np.log(as_high / (1 + len(benign)))]),
-        f"{name}_decay": np.array(decay),
+        "places": np.array([values[0] - decay, *values]),
+        "heights": np.array([0.0, *-np.log(as_high / (1 + len(benign)))]),
+        "decay": np.array(decay),
     }
-
-
-def _path_lengths(tree: Any) -> NDArray[np.float64]:
-    """The depth of each node of a tree, and what a search among its images would add to it."""
-    depth = np.zeros(tree.node_count)
-    for node in range(tree.node_count):  # a parent comes before its children
-        for child in (tree.children_left[node], tree.children_right[node]):
-            if child != trees.LEAF:
-                depth[child] = depth[node] + 1
-    return depth + _average_path(tree.n_node_samples)
-
-
-def _average_path(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean depth of an unsuccessful search among n values (Liu et al. 2008, equation 1)."""
-    many = np.maximum(counts, 3).astype(np.float64)
-    harmonic = np.log(many - 1) + np.euler_gamma
-    return np.where(counts <= 1, 0.0, np.where(
-        counts == 2, 1.0, 2 * harmonic - 2 * (many - 1) / many
-    ))

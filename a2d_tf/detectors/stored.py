@@ -34,10 +34,15 @@ LEARNED: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "tree": TREES,
     "forest": TREES,
     "profile": {
-        "shift": ("f", "D"), "mean": ("f", "D"), "deviation": ("f", "D"), **TREES,
-        "lowest_places": ("f", "L"), "lowest_heights": ("f", "L"), "lowest_decay": ("f", ""),
-        "unusual_places": ("f", "U"), "unusual_heights": ("f", "U"), "unusual_decay": ("f", ""),
+        "benign": ("f", "ND"), "either": ("b", "D"),
+        "shift": ("f", "D"), "mean": ("f", "D"), "deviation": ("f", "D"), "precision": ("f", "DD"),
     },
+}
+# Of these a profile holds one or both, whole.
+TAILS = {
+    f"{what}_{key}": ("f", axes)
+    for what, size in (("near", "P"), ("unlike", "Q"))
+    for key, axes in (("places", size), ("heights", size), ("decay", ""))
 }
 # Versions before 0.6 wrote a Conformal's threshold twice, no "transformed" of a Logistic, and no
 # "shift" of a Z-score.
@@ -95,6 +100,8 @@ def _check(arrays: Arrays, name: str, place: str) -> None:
     if known is not None:
         wanted |= {f"fitted_{key}": spec for key, spec in known.items()}
         optional |= {f"fitted_{key}": spec for key, spec in OLD.get(name, {}).items()}
+        if name == "profile":
+            wanted |= {f"fitted_{key}": spec for key, spec in _tails(arrays).items()}
     may_miss = {f"fitted_{key}" for key in MISSING_IN_OLD.get(name, ())}
     for key in arrays:
         is_setting = key == "detector" or key.startswith("setting_")
@@ -174,12 +181,11 @@ def _ranges(
         rules.append(("a weight for each predictor of a logistic", lambda: sizes["P"] == (
             sizes["D"] + int(arrays.get("fitted_transformed", np.ones(sizes["D"])).sum())
         )))
-    if name in ("tree", "forest", "profile"):
-        rules += _tree_ranges(of, sizes)
     if name in ("tree", "forest"):
+        rules += _tree_ranges(of, sizes)
         rules.append(("shares from 0 to 1", lambda: _is_within(of("share"), 0, 1)))
     if name == "profile":
-        for what in ("lowest", "unusual"):
+        for what in {key.partition("_")[0] for key in _tails(arrays)}:
             rules.append((
                 f"increasing places and a decay > 0 of {what!r}",
                 lambda what=what: bool(  # type: ignore[misc]
@@ -187,6 +193,13 @@ def _ranges(
                 ),
             ))
     return rules
+
+
+def _tails(arrays: Arrays) -> dict[str, tuple[str, str]]:
+    """The arrays of the questions that a profile asks, by its columns."""
+    either = np.asarray(arrays.get("fitted_either", True), np.bool_)
+    asked = ["near"] * (not either.all()) + ["unlike"] * bool(either.any())
+    return {key: spec for key, spec in TAILS.items() if key.partition("_")[0] in asked}
 
 
 def _tree_ranges(

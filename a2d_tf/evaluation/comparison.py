@@ -16,6 +16,7 @@ from a2d_tf.evaluation.methods import (
     Scores,
     baseline,
     cost_methods,
+    default_methods,
     simplest_methods,
 )
 from a2d_tf.evaluation.model_and_dataset import DEFAULT_MODELS, model_and_dataset
@@ -113,10 +114,12 @@ def run_comparison(
         _short_name(one): baseline(one, comparison.seed) for one in comparison.baselines
     }
     data, model = prepare(
-        comparison, workdir, baselines, data_dir=data_dir, model=model, progress=progress
+        comparison, workdir, baselines | default_methods(), data_dir=data_dir, model=model,
+        progress=progress,
     )
     # The simplest come first, and the other baselines last.
-    recipes, methods = list(data.threats), simplest_methods() | cost_methods(data) | baselines
+    recipes = list(data.threats)
+    methods = simplest_methods() | default_methods() | cost_methods(data) | baselines
     scorers = {
         name: Scorer(name, method, data, comparison.seed, progress)
         for name, method in methods.items()

@@ -11,7 +11,7 @@ from a2d_tf import detectors
 from a2d_tf.a2d import A2D
 from a2d_tf.detection.fitting import add_noise
 from a2d_tf.detection.result import INVALID, score_known
-from a2d_tf.detection.state import orientation
+from a2d_tf.detection.state import fit_detector, orientation
 from a2d_tf.detectors import Detector
 from a2d_tf.evaluation.cache_keys import settings_key
 from a2d_tf.evaluation.experiment_data import BENIGN, CALIBRATION, FIT, TEST, ExperimentData
@@ -31,6 +31,7 @@ ENSEMBLES: tuple[tuple[str, str, str], ...] = (
 DIRECTIONS = "directions"
 # What any other detector must beat: a forward pass, or a single gradient. They are in every table.
 SIMPLEST = ("margin", "msp", "entropy", "energy", "first-order")
+DEFAULT = "response"  # the feature that `A2D` takes by default, with its own detector
 PASSES = "passes"  # among the scores of a method that is fitted on images: its price
 
 Scores = dict[str, NDArray[np.float32]]
@@ -102,6 +103,11 @@ def simplest_methods() -> dict[str, Method]:
     return {name: baseline(name, seed=0) for name in SIMPLEST}
 
 
+def default_methods() -> dict[str, Method]:
+    """What `A2D` does by default."""
+    return {DEFAULT: baseline(DEFAULT, seed=0)}
+
+
 def cost_methods(data: ExperimentData) -> dict[str, Method]:
     """The cost of every attack by itself, and ensembles over those that are measured of all."""
     methods = {}
@@ -166,15 +172,18 @@ class Scorer:
             return self._scores_of_images(threats)
         detector: Detector = sklearn.base.clone(self._method.detector)
         if detector.scores_depend_on_fit:
-            benign = _known(self._columns(BENIGN, FIT))
+            benign = _known(self._measured(BENIGN, FIT))
             pooled = {}
             if detector.learns_from_adversarial:
                 pooled = self._data.pooled_rows(threats)
             adversarial = [
-                _known(self._columns(threat, FIT)[rows]) for threat, rows in pooled.items()
+                _known(self._measured(threat, FIT)[rows]) for threat, rows in pooled.items()
             ]
             columns = np.concatenate([benign, *adversarial])
-            detector.fit(columns, np.arange(len(columns)) >= len(benign))
+            fit_detector(
+                detector, self._method.features, self._names(), columns,
+                np.arange(len(columns)) >= len(benign),
+            )
         return {
             input_type: _score(detector, self._columns(*where))
             for input_type, where in self._scored().items()
@@ -260,14 +269,18 @@ class Scorer:
 
     def _columns(self, input_type: str, split: str) -> NDArray[np.float64]:
         """Columns as the detector takes them: lower for adversarial inputs."""
-        features = self._method.features
-        parts = {
-            name: self._data.columns(input_type, split, [name]) for name in features
+        signs = orientation(self._method.features, self._names())
+        return self._measured(input_type, split) * signs
+
+    def _measured(self, input_type: str, split: str) -> NDArray[np.float64]:
+        return self._data.columns(input_type, split, list(self._method.features))
+
+    def _names(self) -> dict[str, list[str]]:
+        """A name for each column of each feature."""
+        return {
+            name: [name] * self._data.columns(BENIGN, FIT, [name]).shape[1]
+            for name in self._method.features
         }
-        names = {name: [name] * part.shape[1] for name, part in parts.items()}
-        count = min(map(len, parts.values()))
-        columns = np.concatenate([part[:count] for part in parts.values()], axis=1)
-        return columns * orientation(features, names)
 
     def _scored(self) -> dict[str, tuple[str, str]]:
         """What is scored: type of input -> (type, split) of the samples."""

@@ -1,4 +1,4 @@
-"""From scores and costs to the figures of a comparison; `comparison_report` shows them."""
+"""From scores and costs to the figures of a comparison; `comparison_page` shows them."""
 
 from typing import Any
 
@@ -34,16 +34,16 @@ def summarize(
     table = published("table2_env1").get(dataset, {})
     return {
         "splits": {name: len(index) for name, index in data.splits.items()},
-        "threats": {threat: _threat_summary(data, threat) for threat in fitted},
+        "threats": {threat: threat_summary(data, threat) for threat in fitted},
         "cells": {
             threat: {
-                name: _cell(scores, threat, table.get(threat, {}).get(name))
+                name: cell(scores, threat, table.get(threat, {}).get(name))
                 for name, scores in row.items()
             }
             for threat, row in fitted.items()
         },
         "unseen": {
-            threat: {name: _cell(scores, threat, None) for name, scores in row.items()}
+            threat: {name: cell(scores, threat, None) for name, scores in row.items()}
             for threat, row in unseen.items()
         },
         "costs": {kind: _cost_summary(data, kind) for kind in (BENIGN, *fitted)},
@@ -53,7 +53,8 @@ def summarize(
     }
 
 
-def _threat_summary(data: ExperimentData, threat: str) -> dict[str, Any]:
+def threat_summary(data: ExperimentData, threat: str) -> dict[str, Any]:
+    """How many images a threat crafted of the test images, and how many fooled the classifier."""
     samples = data.samples(threat, TEST)
     return {
         "crafted": len(data.splits[TEST]),
@@ -62,7 +63,8 @@ def _threat_summary(data: ExperimentData, threat: str) -> dict[str, Any]:
     }
 
 
-def _cell(scores: Scores, threat: str, in_paper: float | None) -> dict[str, Any]:
+def cell(scores: Scores, threat: str, in_paper: float | None = None) -> dict[str, Any]:
+    """The figures of a detector on a threat, from its scores by type of input."""
     benign, adversarial = scores[BENIGN], scores[threat]
     noisy = scores.get(noisy_type(threat))
     return {

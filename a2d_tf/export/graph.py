@@ -46,7 +46,11 @@ class Graph:
 
     def judge(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `A2D.predict` gives for images f32[N,H,W,C], N >= 0, and class probabilities."""
-        label, logits = self._classified(images)
+        return self._judge(images, *self._classified(images))
+
+    def _judge(
+        self, images: tf.Tensor, label: tf.Tensor, logits: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
         measured = {
             name: self._columns(name, images, label, logits) for name in self._measure
         }
@@ -76,7 +80,10 @@ class Graph:
     def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Verdicts and validity alone; attacks stop once a verdict is known."""
         if not stopping_features(self._state):
-            found = self.judge(images)
+            if any(feature.needs_labels for feature in self._state.features.values()):
+                found = self.judge(images)
+            else:
+                found = self._judge(images, tf.zeros(tf.shape(images)[:1], tf.int32), None)
             return {name: found[name] for name in Verdicts._fields}
         label, logits = self._classified(images)
 

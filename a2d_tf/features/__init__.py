@@ -8,10 +8,11 @@ from a2d_tf.features.base import REGISTRY, Feature, FeatureStream, FitData, Meas
 from a2d_tf.features.direction_costs import DirectionCosts
 from a2d_tf.features.logits import MSP, Energy, Entropy, LogitsFeature, Margin
 from a2d_tf.features.named import by_name
+from a2d_tf.features.response import Response
 from a2d_tf.features.table import FeatureTable, measure, needs
 
 __all__ = [
     "AttackCost", "CostTable", "DirectionCosts", "Energy", "Entropy", "Feature", "FeatureStream",
     "FeatureTable", "FitData", "LogitsFeature", "MSP", "Margin", "Measured", "REGISTRY",
-    "attack_costs", "by_name", "measure", "needs",
+    "Response", "attack_costs", "by_name", "measure", "needs",
 ]

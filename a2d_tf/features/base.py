@@ -18,6 +18,8 @@ from a2d_tf.images.spec import Images, Labels
 
 OnFinished = Callable[[int], None]
 Values = NDArray[np.float64]
+# On which side of benign values those of adversarial images lie.
+Side = Literal["low", "high", "either"]
 Self = TypeVar("Self", bound="Feature")
 
 # All features, by name. A class that names itself is added when it is defined.
@@ -76,9 +78,12 @@ class Feature(abc.ABC):
       name: names the feature in files, tables and on the command line.
       description: what it is, in a few words, for reports.
       adversarial_is: whether the columns are "low" or "high" for adversarial inputs. "either" is
-        for columns that only a detector that learns from both kinds of inputs can weigh.
+        for columns that only a detector that learns from both kinds of inputs, or is two-sided,
+        can weigh; see `sides`.
       needs_fit: whether it must be fitted before it can measure.
       needs_logits, needs_gradients: what it needs of a classifier.
+      needs_labels: whether it depends on the labels. One that does not gives NaN where the
+        classifier's outputs are not finite, so that verdicts alone take no query for the labels.
       stops_early: whether it can stop once a verdict is known (`A2D.is_adversarial`).
       batch_size: the largest number of images to be measured at once; None if any will do.
       passes: the queries per image, and the gradients; see `passes_of`.
@@ -90,10 +95,11 @@ class Feature(abc.ABC):
 
     name: ClassVar[str]
     description: ClassVar[str] = ""
-    adversarial_is: ClassVar[Literal["low", "high", "either"]] = "low"
+    adversarial_is: ClassVar[Side] = "low"
     needs_fit: ClassVar[bool] = False
     needs_logits: ClassVar[bool] = True
     needs_gradients: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
     stops_early: ClassVar[bool] = False
     batch_size: ClassVar[int | None] = None
     passes: ClassVar[tuple[int, int]] = (1, 0)
@@ -215,6 +221,10 @@ class Feature(abc.ABC):
     def column_names(self, name: str, width: int) -> list[str]:
         """Names for D columns of this feature, which itself goes by `name`."""
         return [name] if width == 1 else [f"{name}_{index}" for index in range(width)]
+
+    def sides(self, width: int) -> Sequence[Side]:
+        """`adversarial_is` of each of D columns, where they differ."""
+        return [self.adversarial_is] * width
 
     def passes_of(self, width: int) -> tuple[int, int]:
         """The queries and the gradients per image, if there are D columns."""

@@ -1,6 +1,6 @@
 """First-order costs: what attacks in every direction would cost, from one gradient per class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from a2d_tf import checks
 from a2d_tf.attacks.loop import are_finite, pixel_axes
 from a2d_tf.classifiers import Classifier
-from a2d_tf.features.base import Feature
+from a2d_tf.features.base import Feature, Side
 from a2d_tf.images.spec import Bounds
 
 # Costs count steps of this length, as a fraction of the pixel range. A direction without a
@@ -21,7 +21,7 @@ MAX_STEPS = 1e6
 DEFAULT_TOP_K = 10
 
 
-class _Gain(NamedTuple):
+class Gain(NamedTuple):
     """What a step along a gradient gains, f32[n]: in L-infinity, and in RMS as `BIM2` moves."""
 
     linf: tf.Tensor
@@ -82,19 +82,19 @@ class DirectionCosts(Feature):
             weights = tf.one_hot(tf.gather(chosen, place, axis=1), classes)
             return tape.gradient(outputs, images, output_gradients=weights)
 
-        def gains_of(place: tf.Tensor) -> tuple[_Gain, _Gain]:
+        def gains_of(place: tf.Tensor) -> tuple[Gain, Gain]:
             raising = gradient(place)
-            return _gain(raising, classifier.bounds), _gain(raising - own, classifier.bounds)
+            return gain(raising, classifier.bounds), gain(raising - own, classifier.bounds)
 
         own = gradient(tf.constant(0))
         # One class after the other. A vectorised Jacobian takes as long, and k times the memory.
         raising, reaching = tf.map_fn(
             gains_of, tf.range(1, count), parallel_iterations=1,
-            fn_output_signature=(_Gain(tf.float32, tf.float32),) * 2,
+            fn_output_signature=(Gain(tf.float32, tf.float32),) * 2,
         )
         best = tf.reduce_max(logits, axis=1, keepdims=True)
         lead = best - tf.gather(logits, chosen[:, 1:], batch_dims=1)
-        own_gains = _gain(own, classifier.bounds)
+        own_gains = gain(own, classifier.bounds)
         # Without any gradient, and where one is not finite, nothing is known of any direction.
         linf = tf.transpose(tf.concat([own_gains.linf[None], raising.linf], axis=0))
         known = are_finite(logits) & are_finite(linf) & tf.reduce_any(linf > 0, axis=1)
@@ -103,8 +103,8 @@ class DirectionCosts(Feature):
             own_gains, raising, reaching, strict=True
         ):
             every = tf.concat([own_gain[None], raise_gain], axis=0)
-            parts.append(_sorted_steps(lead, tf.transpose(reach_gain)))
-            parts.append(_sorted_steps(1.0, tf.transpose(every)))
+            parts.append(tf.sort(steps(lead, tf.transpose(reach_gain)), axis=1))
+            parts.append(tf.sort(steps(1.0, tf.transpose(every)), axis=1))
         columns = tf.concat(parts + [lead] * self.margins, axis=1)
         return tf.where(known[:, None], columns, np.float32(np.nan))
 
@@ -112,11 +112,17 @@ class DirectionCosts(Feature):
         classes = self._classes(width)
         names = [
             f"{name}_{what}_{norm}_{index}"
-            for norm in _Gain._fields
+            for norm in Gain._fields
             for what, count in (("reach", classes - 1), ("raise", classes))
             for index in range(1, count + 1)
         ]
         return names + [f"{name}_margin_{index}" for index in range(1, classes)] * self.margins
+
+    def sides(self, width: int) -> Sequence[Side]:
+        # It is low costs of reaching a class, and low margins, that adversarial images have.
+        return [
+            "either" if "_raise_" in one else "low" for one in self.column_names("", width)
+        ]
 
     def passes_of(self, width: int) -> tuple[int, int]:
         return 2, self._classes(width)
@@ -139,14 +145,15 @@ def _label_first(logits: tf.Tensor, labels: tf.Tensor, count: tf.Tensor) -> tf.T
     return tf.math.top_k(tf.where(is_label, logits.dtype.max, logits), count).indices
 
 
-def _gain(gradient: tf.Tensor, bounds: Bounds) -> _Gain:
+def gain(gradient: tf.Tensor, bounds: Bounds) -> Gain:
+    """What a step of `STEP` along each gradient [n,H,W,C] gains."""
     step, axes = STEP * bounds.scale, pixel_axes(gradient)
     size = tf.cast(tf.reduce_prod(tf.shape(gradient)[1:]), tf.float32)
     squares = tf.reduce_sum(tf.square(gradient), axis=axes)
     along = tf.reduce_sum(tf.abs(gradient) * bounds.relative_range, axis=axes)
-    return _Gain(step * along, step * tf.sqrt(size * squares))
+    return Gain(step * along, step * tf.sqrt(size * squares))
 
 
-def _sorted_steps(distance: tf.Tensor | float, gain: tf.Tensor) -> tf.Tensor:
-    steps = distance / tf.maximum(gain, np.finfo(np.float32).tiny)
-    return tf.sort(tf.minimum(steps, MAX_STEPS), axis=1)
+def steps(distance: tf.Tensor | float, gained: tf.Tensor) -> tf.Tensor:
+    """The number of steps that cover a distance, at most `MAX_STEPS`."""
+    return tf.minimum(distance / tf.maximum(gained, np.finfo(np.float32).tiny), MAX_STEPS)

@@ -80,6 +80,7 @@ def measure(
     batch_size: int = 128,
     on_finished: OnFinished | None = None,
     preflight: bool = True,
+    labels: bool = True,
 ) -> FeatureTable:
     """Measures every feature of every image. The images are read, checked and labelled once.
 
@@ -94,6 +95,7 @@ def measure(
       batch_size: images at once; bounds the memory, changes no value.
       on_finished: called with the number of (image, feature) pairs that just finished.
       preflight: whether the classifier is checked on the first images, if it was not before.
+      labels: False for labels that are all 0, without a query, if no feature needs them.
 
     Raises:
       InvalidInputError: images of the wrong shape, not finite or out of bounds.
@@ -106,13 +108,15 @@ def measure(
         name: feature.stream(classifier, batch_size=batch_size, on_finished=on_finished)
         for name, feature in features.items()
     }
-    labels = [np.zeros(0, np.int64)]
+    needs_labels = labels or any(feature.needs_labels for feature in features.values())
+    found = [np.zeros(0, np.int64)]
     for batch in classifier.batches(
-        images, batch_size, preflight=preflight, **needs(features.values())
+        images, batch_size, preflight=preflight, needs_labels=needs_labels,
+        **needs(features.values()),
     ):
-        labels.append(batch.labels)
+        found.append(batch.labels)
         for stream in streams.values():
             stream.update(batch)
     return FeatureTable(
-        {name: stream.result() for name, stream in streams.items()}, np.concatenate(labels)
+        {name: stream.result() for name, stream in streams.items()}, np.concatenate(found)
     )

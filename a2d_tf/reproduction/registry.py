@@ -7,6 +7,7 @@ from a2d_tf.reproduction import (
     figure7,
     figures_2_4_10,
     figures_3_5,
+    frontier,
     search_mode,
     table1,
     table2,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "figure12": Experiment(targeted_images.figure12, ("cifar10",), limit=100),
     "figure13": Experiment(targeted_images.figure13, ("cifar10",), limit=100),
     "adaptive_table": Experiment(adaptive_table.run_adaptive_table, BOTH, limit=200),
+    "frontier": Experiment(frontier.run_frontier, BOTH, limit=1000),
     "search": Experiment(search_mode.run_search, BOTH, limit=1000),
     "table7": Experiment(table7.run_table7, ("mnist",), limit=300),
 }

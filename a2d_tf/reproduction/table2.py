@@ -10,6 +10,7 @@ from a2d_tf.evaluation.comparison import run_comparison
 from a2d_tf.evaluation.published import published
 from a2d_tf.evaluation.summary import RANDOM_SPLITS
 from a2d_tf.reports import comparison_figures
+from a2d_tf.reports.detector_tables import detector_tables, with_benign_only
 from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
 from a2d_tf.reports.tables import Table
 
@@ -19,8 +20,8 @@ ATTACKS = ("jsma", "bim", "bim2", "dba")
 DBA_SHARE, DBA_FEWEST = 20, 10
 # The parts of a comparison's results that are kept for each run.
 KEPT = (
-    "model", "splits", "slow_limits", "threats", "cells", "conformal_rate", "false_positive_rate",
-    "columns", "settings", "seconds",
+    "model", "splits", "slow_limits", "threats", "cells", "unseen", "benign_only", "passes",
+    "conformal_rate", "false_positive_rate", "columns", "settings", "seconds",
 )
 Aurocs = dict[str, dict[str, list[float]]]  # threat -> method -> a value for each seed
 
@@ -66,13 +67,20 @@ def assemble(every: Runs, papers: Mapping[str, dict[str, dict[str, float]]]) -> 
             "runs": [{key: one[key] for key in KEPT} for one in runs],
         }
         part = "".join(f"; {a}: first {n} images" for a, n in runs[0]["slow_limits"].items())
-        tables.append(Table(f"AUROC on {dataset}{part}", *_rows(aurocs, paper)))
-        tables.append(Table(
-            f"AUROC on {dataset}, fitted on the other threats", *_rows(unseen, {})
-        ))
+        threats, passes = runs[0]["threats"], runs[0]["passes"]
+        tables += detector_tables(
+            f"{dataset}{part}", [one["cells"] for one in runs], threats, passes, paper
+        )
+        if runs[0]["unseen"]:
+            tables += detector_tables(
+                f"{dataset}, fitted on the other threats or on none",
+                [with_benign_only(one["unseen"], one["cells"], one["benign_only"])
+                 for one in runs],
+                threats, passes,
+            )
         tables.append(Table(
             f"AUROC on {dataset} where the classifier is confident of the benign image",
-            *_rows(confident, {}),
+            *_rows(confident),
         ))
         tables.append(Table(
             f"Conformal detector on fresh benign images of {dataset}",
@@ -104,32 +112,19 @@ def _aurocs(runs: list[dict[str, Any]], section: str) -> Aurocs:
     }
 
 
-def _rows(
-    aurocs: Aurocs, paper: dict[str, dict[str, float]]
-) -> tuple[list[str], list[list[str]]]:
-    """Header and rows; the highest of a row is bold, and its spread stands below."""
-    columns = list(dict.fromkeys(name for row in aurocs.values() for name in row))
-    rows = []
-    for threat, row in aurocs.items():
-        means = {name: float(np.mean(values)) for name, values in row.items()}
-        best = max(means.values(), default=0.0)
-        rows.append([threat, "ours", *(_figure(means.get(name), best) for name in columns)])
-        if any(len(values) > 1 for values in row.values()):
-            spread = {n: float(np.std(v, ddof=1)) for n, v in row.items() if len(v) > 1}
-            rows.append(["", "± sd", *(_figure(spread.get(name)) for name in columns)])
-        if threat in paper:
-            rows.append(["", "paper", *(_figure(paper[threat].get(name)) for name in columns)])
-    return ["threat", "", *map(_short, columns)], rows
+def _rows(aurocs: Aurocs) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, one per detector, of the means over the seeds."""
+    names = dict.fromkeys(name for row in aurocs.values() for name in row)
+    return ["detector", *aurocs], [
+        [_short(name), *(
+            f"{np.mean(row[name]):.4f}" if name in row else "" for row in aurocs.values()
+        )]
+        for name in names
+    ]
 
 
 def _short(name: str) -> str:
     return name.removeprefix("ensemble_")
-
-
-def _figure(value: float | None, best: float | None = None) -> str:
-    if value is None:
-        return ""
-    return f"**{value:.4f}**" if value == best else f"{value:.4f}"
 
 
 def _rate(wanted: str, measured: dict[str, Any]) -> list[str]:

@@ -61,6 +61,18 @@ def test_verdicts_that_differ_are_counted(classifier: Classifier, benign: np.nda
     assert timing.time_verdicts(strict, strict, images).same == 1
 
 
+def test_the_price_of_a_verdict_beside_that_of_a_prediction(
+    classifier: Classifier, benign: np.ndarray
+) -> None:
+    a2d = A2D(classifier).fit(benign[:60])
+    times = timing.time_price(a2d, benign[60:90], 4)
+    assert len(times.predictions) == len(times.verdicts) == timing.BATCHES
+    assert timing.PriceTimes([1.0, 1, 4], [2.0, 3, 4]).summary() == {
+        "prediction_median_ms": 1000, "verdict_median_ms": 3000, "ratio_of_medians": 3,
+        "ratio_of_means": 1.5,
+    }
+
+
 def test_costs_of_an_exported_detector_are_compared(
     classifier: Classifier, benign: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

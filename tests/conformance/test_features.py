@@ -27,7 +27,7 @@ NAMES = {name for name, one in REGISTRY.items() if one.__module__.split(".")[0] 
     "a2d_tf", "a2d_baselines"
 )}
 # Of each kind of feature one is measured without `-m long` too.
-QUICK = {"attack_cost", "directions", "kd", "margin"}
+QUICK = {"attack_cost", "directions", "kd", "margin", "response"}
 
 
 @pytest.fixture(params=[

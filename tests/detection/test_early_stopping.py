@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from a2d_tf import A2D, Classifier, NotFittedError, detectors
 from a2d_tf.detection import early_stopping
-from a2d_tf.features import Margin
+from a2d_tf.features import Margin, Response
 from a2d_tf.attacks import BIM, BIM2, JSMA
 
 COUNTED = {
@@ -178,6 +178,32 @@ def test_what_lies_beyond_a_known_verdict_is_not_looked_at() -> None:
     np.testing.assert_array_equal(verdicts.is_adversarial, expected | ~verdicts.valid)
     assert verdicts.valid.any() and not verdicts.valid[expected].any()
     assert not a2d.predict(images).valid.any()
+
+
+def test_a_profile_asks_for_a_cost_where_its_verdict_is_open(
+    classifier: Classifier, benign: np.ndarray, mixed: np.ndarray
+) -> None:
+    """The cascade: one pass and one gradient for all images, the attack for the open ones."""
+    counting = Counting(classifier)
+    features = {"bim": COUNTED["bim"], "response": Response()}
+    a2d = A2D(counting.classifier, features).fit(benign[:200])
+    assert (a2d.detector.name, a2d.order) == ("profile", ["response", "bim"])
+    counting.images = 0
+    full = a2d.predict(mixed).is_adversarial
+    needed, counting.images = counting.images, 0
+    np.testing.assert_array_equal(a2d.is_adversarial(mixed), full)
+    assert 0.2 < full.mean() < 0.8 and counting.images < 0.5 * needed
+
+
+@pytest.mark.long
+def test_an_exported_profile_asks_for_a_cost_where_its_verdict_is_open(
+    classifier: Classifier, benign: np.ndarray, mixed: np.ndarray, tmp_path: Path
+) -> None:
+    served = A2D(classifier, {"bim": COUNTED["bim"], "response": Response()}).fit(benign[:200])
+    served.export(tmp_path / "served")
+    classify = tf.saved_model.load(str(tmp_path / "served")).signatures["classify"]
+    found = classify(images=tf.constant(mixed))["is_adversarial"]
+    np.testing.assert_array_equal(found, served.predict(mixed).is_adversarial)
 
 
 def test_no_images_and_no_fit(classifier: Classifier, benign: np.ndarray) -> None:

@@ -69,13 +69,15 @@ def test_results(finished: tuple[Path, str]) -> None:
     results = json.loads((workdir / "results.json").read_text())
     assert results["splits"] == {"fit": 100, "calibration": 100, "test": 40}
     assert list(results["cells"]) == ["fgsm", "bim-a"]
-    columns = [*SIMPLEST, "bim-search", "jsma", *BENIGN_ONLY, *SUPERVISED]
+    columns = [*SIMPLEST, "response", "bim-search", "jsma", *BENIGN_ONLY, *SUPERVISED]
     assert list(results["columns"]) == columns
     assert results["baselines"] == [*SIMPLEST, "kd", "lid"]
-    assert results["benign_only"] == [*SIMPLEST, "bim-search", "jsma", *BENIGN_ONLY]
+    assert results["benign_only"] == [
+        *SIMPLEST, "response", "bim-search", "jsma", *BENIGN_ONLY
+    ]
     passes = {name: tuple(price.values()) for name, price in results["passes"].items()}
     assert passes["margin"] == passes["lid"] == (1, 0) and passes["kd"] == (51, 0)
-    assert passes["first-order"] == (1, 1)
+    assert passes["first-order"] == passes["response"] == (1, 1)
     assert passes["ensemble_directions"][1] == 10 + sum(
         passes[name][1] for name in ("bim-search", "jsma")
     )

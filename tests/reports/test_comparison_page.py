@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from a2d_tf.reports import comparison_page, comparison_table, tables
+from a2d_tf.reports import comparison_page, comparison_table, detector_tables, tables
 from a2d_tf.reports.page import DataTable, Page, render
 from a2d_tf.reports.svg import Chart
 
@@ -175,6 +175,26 @@ def test_a_threat_that_fails_on_most_images_is_called_so(results: dict[str, Any]
     results["threats"]["cw"]["success_rate"] = 0.3
     threats = section_tables(results, "Each threat in full")[0]
     assert grid(threats)["cw", "success rate"] == "30.0 %, fails on most"
+
+
+def test_detectors_are_rows_that_fit_100_columns(results: dict[str, Any]) -> None:
+    paper = {"fgsm": {"bim": 0.9922}}
+    auroc, intervals, detected = detector_tables.detector_tables(
+        "mnist", [results["cells"]], results["threats"], results["passes"], paper
+    )
+    assert auroc.rows[1:3] == [
+        ["bim", "231 + 230", "**0.9900**", "0.9000"], ["", "paper", "0.9922", ""],
+    ]
+    assert intervals.rows[0] == ["bim", "231 + 230", "0.986 to 0.992", "0.896 to 0.902"]
+    assert detected.rows[-1] == ["lid", "1", "63.0 / 73.0", "60.6 / 70.6"]
+    assert all(tables.terminal_width(one.to_terminal()) <= 100 for one in (auroc, detected))
+    # Of several seeds the means are shown, and no intervals.
+    auroc, detected = detector_tables.detector_tables(
+        "mnist", [results["cells"], {"fgsm": {"bim": cell(0.97)}, "cw": {"bim": cell(0.92)}}],
+        results["threats"], results["passes"],
+    )
+    assert auroc.rows[1] == ["bim", "231 + 230", "**0.9800**", "0.9100"]
+    assert auroc.rows[2] == ["", "± sd", "0.0141", "0.0141"]
 
 
 def test_other_tables(results: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def test_table2_ours_beside_the_published(run: RunScript, folder: Path) -> None:
     for row in found["auroc"].values():
         # The simplest come first. 10 images are too few for DBA.
         assert list(row)[:8] == [
-            "margin", "msp", "entropy", "energy", "first-order", "jsma", "bim", "bim2",
+            "margin", "msp", "entropy", "energy", "first-order", "response", "jsma", "bim",
         ]
         assert all(0 <= value <= 1 for values in row.values() for value in values)
         assert all(len(values) == 2 for values in row.values())
@@ -126,3 +126,20 @@ def test_every_trend_of_table7_on_known_costs() -> None:
             change = getattr(ours[-1], name) - getattr(ours[0], name)
             paper = list(theirs)[-1][column] - list(theirs)[0][column]
             assert np.sign(change) == np.sign(paper), (sweep, name)
+
+
+@pytest.mark.long
+def test_the_frontier_of_price_and_quality(run: RunScript, folder: Path) -> None:
+    done = run("--experiment=frontier", "--workdir=frontier")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "frontier" / "frontier.json").read_text())
+    one, = results["datasets"]["mnist"]
+    prices = {name: tuple(price.values()) for name, price in one["passes"].items()}
+    assert prices["0 gradients"] == (1, 0) and prices["3 gradients"] == (1, 3)
+    assert prices["1 gradient, bim"][1] > prices["1 gradient, bim-search"][1] > 1
+    for threat, row in one["cells"].items():
+        assert list(row) == list(prices) and one["threats"][threat]["crafted"] == 10
+        assert all(set(cell["tpr_at_fpr"]) >= {"0.01", "0.05"} for cell in row.values())
+    text = (folder / "frontier" / "frontier.md").read_text()
+    assert "Detected at 1 % / 5 % false positives" in text and "95 % intervals" in text
+    assert np.ptp(image.imread(folder / "frontier" / "frontier.png")) > 0
