@@ -1,33 +1,13 @@
-"""Fills the tables of docs/under-attack.md from docs/results: python docs/write_under_attack.py"""
+"""The tables of docs/under-attack.md, from what adaptive.py and reproduce.py wrote."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
+from stored_results import stored
+
 from a2d_tf.evaluation.adaptive_price import Half
 
-DOCS = Path(__file__).parent
-PAGE = DOCS / "under-attack.md"
 MODELS = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
-
-
-def page() -> str:
-    """The page with its tables filled."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, rows in (
-        ("bypass", bypass_rows()), ("radius", radius_rows()), ("price", price_rows()),
-        ("verdicts", verdict_rows()), ("figure7", figure7_rows()),
-    ):
-        mark = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = mark.sub(lambda found, rows=rows: found[1] + markdown(rows) + found[2], text)
-    return text
-
-
-def stored(name: str) -> dict[str, Any]:
-    """A result under docs/results."""
-    found: dict[str, Any] = json.loads((DOCS / "results" / f"{name}.json").read_text())
-    return found
 
 
 def bypass_rows() -> list[list[str]]:
@@ -127,12 +107,7 @@ def distance(half: dict[str, Any]) -> str:
     return Half(half["distance"], half["bound"]).text()
 
 
-def markdown(rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, f"|{' --- |' * len(rows[0])}")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+TABLES = {
+    "bypass": bypass_rows, "radius": radius_rows, "price": price_rows, "verdicts": verdict_rows,
+    "figure7": figure7_rows,
+}

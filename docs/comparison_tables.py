@@ -1,0 +1,102 @@
+"""The tables of README.md and docs/results.md, from what compare.py and other scripts wrote."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from stored_results import stored
+
+THREATS = {
+    "fgsm": "FGSM", "bim-a": "BIM-a", "jsma": "JSMA", "cw": "C&W", "pgd": "PGD",
+    "deepfool": "DeepFool",
+}
+# What a user would choose between, the simplest baseline first, and what each is in plain words.
+CHOSEN = {
+    "margin": "margin of the logits (simplest)",
+    "response": "default",
+    "bim-search": "cost of one attack",
+    "ensemble_conformal": "costs of three attacks",
+    "ensemble_directions": "costs and directions, learned",
+    "squeezing": "feature squeezing (baseline)",
+    "kd": "kernel density (baseline)",
+    "lid": "LID (baseline)",
+}
+RATE = "0.05"
+
+
+def chosen_rows() -> list[list[str]]:
+    """The few detectors of README on MNIST."""
+    result = stored("compare_mnist")
+    return comparison(result, {
+        name: title for name, title in CHOSEN.items() if name in result["columns"]
+    })
+
+
+def all_rows(name: str) -> list[list[str]]:
+    """Every detector of a stored comparison."""
+    result = stored(name)
+    return comparison(result, {one: f"`{one}`" for one in result["columns"]})
+
+
+def comparison(result: dict[str, Any], titles: dict[str, str]) -> list[list[str]]:
+    """A row for each detector: what it learns from, AUROC and share detected, and its price."""
+    threats = list(result["cells"])
+    rows = [["detector", "learns from", *(THREATS[one] for one in threats), "passes"]]
+    for name, title in titles.items():
+        cells = [result["cells"][threat][name] for threat in threats]
+        rows.append([
+            title, "benign" if name in result["benign_only"] else "both kinds",
+            *(f"{cell['auroc']:.3f}, {cell['tpr_at_fpr'][RATE]:.0%}" for cell in cells),
+            price(result["passes"][name]),
+        ])
+    return rows
+
+
+def price(passes: dict[str, float]) -> str:
+    """Forward passes and gradients for a benign image."""
+    forward, gradients = (f"{passes[key]:.0f}" for key in ("queries", "gradients"))
+    return forward if gradients == "0" else f"{forward} + {gradients}"
+
+
+def unseen_rows() -> list[list[str]]:
+    """AUROC of detectors on a threat that they did not learn."""
+    result = stored("compare_mnist")
+    threats = list(result["unseen"])
+    names = list(result["unseen"][threats[0]])
+    return [["detector", *(THREATS[one] for one in threats)], *(
+        [f"`{name}`", *(f"{result['unseen'][threat][name]['auroc']:.3f}" for threat in threats)]
+        for name in names
+    )]
+
+
+def published_rows(dataset: str) -> list[list[str]]:
+    """Table 2 of the paper beside ours."""
+    result = stored("table2_env1-0.5.0")
+    ours, paper = result["auroc"][dataset], result["paper"][dataset]
+    names = list(next(iter(ours.values())))
+    rows = [["detector", *(title for threat in ours for title in (threat, "paper"))]]
+    for name in names:
+        rows.append([f"`{name}`", *(
+            text for threat in ours for text in (
+                number(ours[threat].get(name)), number(paper[threat].get(name))
+            )
+        )])
+    return rows
+
+
+def number(value: float | None) -> str:
+    """Four digits, or nothing."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def selection_rows() -> list[list[str]]:
+    """What select_attacks.py measured, the best separation per second first."""
+    found: Sequence[dict[str, Any]] = stored("select_attacks_mnist")["attacks"]
+    rows = [["attack", "AUROC, 95 % interval", "ms per image", "median cost, benign",
+             "adversarial"]]
+    for one in sorted(found, key=lambda one: one["seconds"]):
+        low, high = one["auroc_interval"]
+        rows.append([
+            f"`{one['attack']}`", f"{one['auroc']:.3f} ({low:.3f} to {high:.3f})",
+            f"{1000 * one['seconds']:.0f}", f"{one['benign']:.3g}", f"{one['adversarial']:.3g}",
+        ])
+    return rows
