@@ -4,21 +4,26 @@ import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.egg_info import manifest_maker
 
 ROOT = Path(__file__).parent
 # Packages with names of ours, and their folders, whose names others use too.
 INSTALLED_AS = {"a2d_baselines": "baselines", "a2d_scripts": "scripts"}
 HELPERS = ("__init__", "cli", "cli_terminal")
-# Older versions of pip run this file with `develop` for an editable installation, and then know the
-# folders by their own names alone.
-COMMANDS = "scripts" if "develop" in sys.argv else "a2d_scripts"
+manifest_maker.template = ".manifest.in"  # what a source distribution holds beside the packages
+
+if "develop" in sys.argv:  # older versions of pip; they know a folder by its own name alone
+    sys.exit(
+        "expected pip to build a wheel for an editable installation, got the older way; say "
+        "pip install --use-pep517 -e ."
+    )
 
 
 def commands() -> list[str]:
     """A command for each script: a2d-fit-detector for fit_detector.py."""
     names = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
     return [
-        f"a2d-{name.replace('_', '-')} = {COMMANDS}:command"
+        f"a2d-{name.replace('_', '-')} = a2d_scripts:command"
         for name in names if name not in HELPERS
     ]
 
