@@ -169,14 +169,27 @@ class _Kernel(NamedTuple):
 
 
 def _kernels(model: keras.Model) -> list[_Kernel]:
-    """The kernels of all layers, nested models included, each once."""
+    """The kernels of all layers, nested models and layers within layers included, each once."""
     found: dict[int, _Kernel] = {}
-    for layer in model._flatten_layers():
+    for layer in _all_layers(model, set()):
         for name in ("depthwise_kernel", "pointwise_kernel", "kernel"):
             kernel = getattr(layer, name, None)
             if isinstance(kernel, keras.Variable):
                 found.setdefault(id(kernel), _kernel(layer, name, kernel))
     return list(found.values())
+
+
+def _all_layers(layer: keras.Layer, seen: set[int]) -> Iterator[keras.Layer]:
+    """A layer and those within it, such as a nested model's or that of a wrapper, each once."""
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    yield layer
+    kinds = (list, tuple, dict, keras.Layer)
+    held = [value for value in vars(layer).values() if isinstance(value, kinds)]
+    for part in [*getattr(layer, "layers", ()), *keras.tree.flatten(held)]:
+        if isinstance(part, keras.Layer):
+            yield from _all_layers(part, seen)
 
 
 def _kernel(layer: keras.Layer, name: str, kernel: Any) -> _Kernel:

@@ -131,6 +131,19 @@ def test_neurons_of_every_kind_of_layer():
     assert (tensor[id(nested.layers[0].kernel)][:, :, 2] == 7).all()
 
 
+def test_layers_within_layers_are_found():
+    image = keras.Input((4, 4, 3))
+    inner = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(3, 1)])
+    sequence = layers.Reshape((16, 3))(layers.add([image, inner(image)]))
+    sequence = layers.Bidirectional(layers.GRU(2, return_sequences=True))(sequence)
+    sequence = layers.TimeDistributed(layers.Dense(5))(sequence)
+    sequence = layers.MultiHeadAttention(2, 3)(sequence, sequence)
+    model = keras.Model(image, layers.Dense(2)(layers.Flatten()(sequence)))
+    found = {id(kernel.kernel) for kernel in mutation._kernels(model)}
+    named = [one for one in model.trainable_variables if one.name == "kernel"]
+    assert found == {id(one) for one in named} and len(named) == 9
+
+
 def test_a_model_without_kernels_is_refused():
     model = keras.Sequential([keras.Input((2, 2, 1)), layers.Flatten()])
     with pytest.raises(InvalidInputError, match="Dense or convolutional layers to mutate"):
