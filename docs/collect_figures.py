@@ -1,7 +1,7 @@
 """Fills the tables of README.md and of the pages from docs/results: python docs/collect_figures.py
 
 A table stands between <!-- table: NAME --> and <!-- end -->. Which command wrote each result stands
-in the text before its table.
+in the text before its table. A page whose tables have other names has a writer of its own.
 """
 
 import re
@@ -33,7 +33,11 @@ def pages() -> list[Path]:
 
 def filled(text: str) -> str:
     """The text of a page with its tables filled."""
-    return MARK.sub(lambda found: found[1] + markdown(TABLES[found[2]]()) + found[3], text)
+    def fill(found: re.Match[str]) -> str:
+        rows = TABLES.get(found[2])
+        return found[1] + markdown(rows()) + found[3] if rows else found[0]
+
+    return MARK.sub(fill, text)
 
 
 def markdown(rows: list[list[str]]) -> str:

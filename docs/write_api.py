@@ -12,7 +12,8 @@ PAGE = Path(__file__).parent / "api.md"
 MODULES = (
     "a2d_tf", "a2d_tf.attacks", "a2d_tf.features", "a2d_tf.detectors", "a2d_tf.images",
     "a2d_tf.threats", "a2d_tf.adaptive", "a2d_tf.robustness", "a2d_tf.evaluation",
-    "a2d_tf.reproduction", "a2d_tf.benchmark", "a2d_tf.zoo", "a2d_tf.export", "a2d_baselines",
+    "a2d_tf.reproduction", "a2d_tf.benchmark", "a2d_tf.zoo", "a2d_tf.export", "a2d_tf.scoring",
+    "a2d_tf.serving", "a2d_baselines",
 )
 INTRODUCTION = """\
 # Public names
@@ -73,7 +74,7 @@ def signature(value: Any) -> str:
     if inspect.isclass(value) and issubclass(value, Exception):
         return ""
     plain = found.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
-    return re.sub(r"<[^>]*>", "...", str(plain))  # some defaults have no text
+    return re.sub(r"<(?:[^<>]|<[^<>]*>)*>", "...", str(plain))  # some defaults have no text
 
 
 def summary(value: Any) -> str:

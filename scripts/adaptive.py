@@ -82,6 +82,7 @@ cli.define_folder(
 cli.define_seed("Seed of the random starts.")
 cli.define_out("A .json file to write, and an .html and two .png beside it.",
                beside=(".png", ".html"))
+cli.define_json()
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
 )
@@ -133,15 +134,15 @@ def main() -> None:
         noise=str(FLAGS.noise), fpr=str(FLAGS.fpr), limit=str(FLAGS.limit),
         strengths=repr(strengths), bounds=repr(cli.bounds()),
     )
-    files.save_json(FLAGS.out, {
-        "attacks": rows, "worst_case": worst, "price": prices, "provenance": made_with,
-    })
+    results = {"attacks": rows, "worst_case": worst, "price": prices, "provenance": made_with}
+    files.save_json(FLAGS.out, results)
     tables = [*adaptive_report.tables(rows, worst), adaptive_price.table(prices)]
     report = picture.with_suffix(".html")
     page.write(adaptive_page.page(rows, worst, tables, pairs, made_with), report)
-    cli.show(
-        tables, f"{FLAGS.out}, {picture}, {gallery}", f"Report: {report}",
-        adaptive_page.answer(worst),
+    cli.report(
+        {"out": FLAGS.out, "report": str(report)} | results,
+        f"{FLAGS.out}, {picture}, {gallery}", f"Report: {report}", adaptive_page.answer(worst),
+        tables=tables,
     )
 
 

@@ -23,6 +23,7 @@ flags.DEFINE_enum("preset", "mnist", list(attacks.PRESETS), "Whose published set
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Images under attack at once.", lower_bound=1)
 cli.define_out("The .npz file to write.")
+cli.define_json()
 
 
 def main() -> None:
@@ -45,7 +46,11 @@ def main() -> None:
         label=table.labels,
         provenance=provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
     )
-    print(f"{FLAGS.out}: {len(images)} images, {table.success.mean():.1%} within the cap")
+    within = float(table.success.mean())
+    cli.report(
+        {"out": FLAGS.out, "images": len(images), "within_cap": within},
+        f"{FLAGS.out}: {len(images)} images, {within:.1%} within the cap",
+    )
 
 
 if __name__ == "__main__":

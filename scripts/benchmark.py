@@ -33,6 +33,7 @@ flags.DEFINE_bool("exported", False, "Time the attacks in exported detectors too
 flags.DEFINE_bool("peers", False, "Time Foolbox's and ART's BIM too (extra `peers`).")
 cli.define_path("verdicts", "Other benign images, .npz or folder, to fit detectors on.")
 cli.define_out("A .json file to write.", required=False)
+cli.define_json()
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
             FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),
             **{name: repr(attack) for name, attack in timed.items()},
         )})
-    cli.show(benchmark.tables(report))
+    cli.report({"out": FLAGS.out} | report, tables=benchmark.tables(report))
 
 
 if __name__ == "__main__":

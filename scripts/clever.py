@@ -29,7 +29,7 @@ cli.define_path("images", ".npz with `images`, or a folder of images.", required
 flags.DEFINE_integer("limit", None, "The first so many images; all if not given.", lower_bound=1)
 cli.define_names("target", ["untargeted"], f"Out of {', '.join(TARGETS)}, or classes by number; "
                  "beside untargeted, the others cost nothing.")
-flags.DEFINE_enum("norm", "2", ["1", "2", "inf"], "The norm of the distances.")
+flags.DEFINE_enum("norm", "l2", ["l1", "l2", "linf", "1", "2", "inf"], "Norm of the distances.")
 flags.DEFINE_float("radius", None, "The radius of the ball of sampled points, in pixel ranges; "
                    + ", ".join(f"{radius:g} for L{norm:g}" for norm, radius in RADII.items()) + ".")
 flags.DEFINE_integer("batches", None, f"Batches of points; {USUAL.batches}, or with --cheap "
@@ -43,11 +43,12 @@ flags.DEFINE_integer("batch_size", 128, "Points at once.", lower_bound=1)
 cli.define_seed("Seed of the points.")
 cli.define_folder("workdir", "Where finished images are kept.", default="runs/clever")
 cli.define_out("The .npz file to write.")
+cli.define_json()
 
 
 def main() -> None:
     usual = CHEAP if FLAGS.cheap else USUAL
-    norm = float(FLAGS.norm)
+    norm = float(FLAGS.norm.removeprefix("l"))
     with cli.about("radius"):  # the other flags have bounds of their own
         sampling = dataclasses.replace(
             usual, norm=norm, radius=RADII[norm] if FLAGS.radius is None else FLAGS.radius,
@@ -73,9 +74,18 @@ def main() -> None:
             signature=str(classifier.signature), output=str(classifier.output),
         ),
     )
-    for name, column in zip(FLAGS.target, scores.score.T):
-        mean, half_width = mean_interval(column)
-        print(f"{name}: {mean:.4f} ± {half_width:.4f} (90 % interval of {len(images)} images)")
+    means = {
+        name: mean_interval(column)
+        for name, column in zip(FLAGS.target, scores.score.T, strict=True)
+    }
+    cli.report(
+        {"out": FLAGS.out, "images": len(images), "scores": {
+            name: {"mean": float(mean), "half_width_90": float(half_width)}
+            for name, (mean, half_width) in means.items()
+        }},
+        *(f"{name}: {mean:.4f} ± {half_width:.4f} (90 % interval of {len(images)} images)"
+          for name, (mean, half_width) in means.items()),
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 import importlib
 import io
+import json
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -61,7 +62,7 @@ except ValueError as wrong_backend:  # an A2DError, which could not be imported
     sys.exit(f"{os.path.basename(sys.argv[0])}: {wrong_backend}")
 from a2d_tf.images.bounds import check_bounds  # noqa: E402
 from a2d_tf.storage import limits, places  # noqa: E402
-from cli_terminal import TerminalProgress, show  # noqa: E402
+from cli_terminal import Shown, TerminalProgress, show  # noqa: E402
 
 __all__ = ["TerminalProgress", "show"]
 
@@ -182,6 +183,25 @@ def define_detector() -> None:
     define_path("detector", "Folder that fit_detector.py wrote.", required=True)
     define_imports()
     define_limit()
+
+
+def define_json() -> None:
+    """The flag --json, which `report` obeys."""
+    flags.DEFINE_bool("json", False, "Print one JSON object in place of tables and lines.")
+
+
+def report(values: Mapping[str, Any], *lines: str, tables: Iterable[Shown] = ()) -> None:
+    """Prints the result: tables and lines for people, or with --json its values for machines.
+
+    Args:
+      values: JSON values, such as the file that was written and the main figures.
+      lines: the same in words.
+      tables: shown above the lines.
+    """
+    if FLAGS.json:
+        print(json.dumps(values))
+    else:
+        show(tables, *lines)
 
 
 def define_limit() -> None:

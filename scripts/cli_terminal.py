@@ -21,7 +21,10 @@ from a2d_tf.reports.tables import Table, terminal_width
 PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
 
 
-def show(tables: Iterable[Table | TerminalTable], *lines: str) -> None:
+Shown = Table | TerminalTable
+
+
+def show(tables: Iterable[Shown], *lines: str) -> None:
     """Prints tables and lines. No table is folded, however narrow the terminal is."""
     console = Console()
     for table in tables:
@@ -29,7 +32,7 @@ def show(tables: Iterable[Table | TerminalTable], *lines: str) -> None:
         console.width = max(console.width, terminal_width(shown))
         console.print(shown)
     for line in lines:
-        console.print(line, soft_wrap=True)
+        print(line)
 
 
 class TerminalProgress:

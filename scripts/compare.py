@@ -59,6 +59,7 @@ flags.DEFINE_enum(
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
 cli.define_seed("Seed of the drawing, the training and the baselines.")
 cli.define_bounds()
+cli.define_json()
 
 
 def main() -> None:
@@ -89,8 +90,10 @@ def main() -> None:
         progress=cli.TerminalProgress(),
     )
     report = os.path.join(workdir, artifacts.REPORT)
-    cli.show(
-        [comparison_table.table(results)], f"Report: {report}", comparison_table.answer(results)
+    answer = comparison_table.answer(results)
+    cli.report(
+        {"report": report, "answer": answer} | results, f"Report: {report}", answer,
+        tables=[comparison_table.table(results)],
     )
 
 

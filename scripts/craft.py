@@ -34,6 +34,7 @@ flags.DEFINE_list("settings", [], "Changes to the recipe: name=value,... such as
 cli.define_path("detector", "Folder that fit_detector.py wrote, which hopskipjump has to get past.")
 flags.DEFINE_integer("limit", 1000, "Images at most.", lower_bound=1)
 cli.define_out("The .npz file to write.")
+cli.define_json()
 
 
 def main() -> None:
@@ -59,7 +60,11 @@ def main() -> None:
     files.save_npz(FLAGS.out, **crafted, provenance=provenance(
         FLAGS.model, threat=repr(threat), dataset=FLAGS.dataset, bounds=repr(cli.bounds()),
     ))
-    print(f"{FLAGS.out}: {len(crafted['images'])} images, {crafted['success'].mean():.1%} succeed")
+    images, rate = len(crafted["images"]), float(crafted["success"].mean())
+    cli.report(
+        {"out": FLAGS.out, "images": images, "success_rate": rate},
+        f"{FLAGS.out}: {images} images, {rate:.1%} succeed",
+    )
 
 
 if __name__ == "__main__":

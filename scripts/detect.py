@@ -22,6 +22,7 @@ cli.define_detector()
 cli.define_path("images", ".npz with `images`, or a folder of images.", required=True)
 flags.DEFINE_bool("verdicts_only", False, "Leave out labels, scores and costs, and be quicker.")
 cli.define_out("The .csv file to write.")
+cli.define_json()
 
 
 def main() -> None:
@@ -46,7 +47,11 @@ def main() -> None:
             "classifier's outputs or gradients there are not finite, or the gradients exactly zero",
             file=sys.stderr,
         )
-    print(f"{FLAGS.out}: {found.is_adversarial.sum()} of {len(images)} flagged as adversarial")
+    flagged = int(found.is_adversarial.sum())
+    cli.report(
+        {"out": FLAGS.out, "images": len(images), "flagged": flagged, "invalid": invalid},
+        f"{FLAGS.out}: {flagged} of {len(images)} flagged as adversarial",
+    )
 
 
 if __name__ == "__main__":

@@ -12,13 +12,17 @@ from absl import flags
 FLAGS = flags.FLAGS
 cli.define_detector()
 cli.define_folder("out", "The SavedModel folder to write.")
+cli.define_json()
 
 
 def main() -> None:
     a2d = cli.load_detector()
     with cli.about("out"):
         a2d.export(cli.folder("out"))
-    print(f"{FLAGS.out}: a SavedModel; saved_model_cli show --all --dir {FLAGS.out}")
+    cli.report(
+        {"out": FLAGS.out},
+        f"{FLAGS.out}: a SavedModel; saved_model_cli show --all --dir {FLAGS.out}",
+    )
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ flags.DEFINE_string(
     "each core or GPU of this machine. By default this process does.",
 )
 cli.define_folder("out", "The folder to write.")
+cli.define_json()
 
 
 def main() -> None:
@@ -73,7 +74,11 @@ def main() -> None:
         )
     with cli.about("out"):
         a2d.save(cli.folder("out"))
-    print(f"{FLAGS.out}: flags an input whose score exceeds {a2d.detector.threshold:.4f}")
+    threshold = float(a2d.detector.threshold)
+    cli.report(
+        {"out": FLAGS.out, "threshold": threshold},
+        f"{FLAGS.out}: flags an input whose score exceeds {threshold:.4f}",
+    )
 
 
 if __name__ == "__main__":

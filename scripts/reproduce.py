@@ -37,6 +37,7 @@ cli.define_path("model_dir",
                 "as lenet_mnist_pgd.keras; none trains them.")
 cli.define_folder("workdir", "Where stages and results go.", default=DEFAULT_WORKDIR)
 cli.define_limit()
+cli.define_json()
 flags.register_validator("seeds", lambda seeds: all(seed.isdecimal() for seed in seeds),
                          "must be whole numbers")
 
@@ -55,7 +56,11 @@ def main() -> None:
         baselines=FLAGS.baselines,
         progress=cli.TerminalProgress(),
     ))
-    cli.show(result.tables, f"Report: {workdir / FLAGS.experiment}.md")
+    report = f"{workdir / FLAGS.experiment}.md"
+    cli.report(
+        {"report": report, "tables": [one._asdict() for one in result.tables]},
+        f"Report: {report}", tables=result.tables,
+    )
 
 
 if __name__ == "__main__":

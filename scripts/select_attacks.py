@@ -37,6 +37,7 @@ flags.DEFINE_integer("limit", 200, "The first so many images of either kind; if 
 cli.define_folder("workdir", "Where finished attacks are kept.", default="runs/select_attacks")
 cli.define_out("A .json file to write, and an .html and a .png beside it.",
                beside=(".png", ".html"))
+cli.define_json()
 flags.register_validator(
     "out", lambda path: not path or path.endswith(".json"), "must end in .json"
 )
@@ -72,11 +73,14 @@ def main() -> None:
         **{name: repr(attack) for name, attack in named.items()}
     )
     rows = [one._asdict() | {"per_second": one.per_second} for one in scores]
-    files.save_json(FLAGS.out, {"attacks": rows, "provenance": made_with})
+    results = {"attacks": rows, "provenance": made_with}
+    files.save_json(FLAGS.out, results)
     page.write(selection_page.page(rows, made_with), report)
-    cli.show(
-        [attack_selection.table(scores)], f"{FLAGS.out}, {picture}", f"Report: {report}",
-        selection_page.answer(rows),
+    answer = selection_page.answer(rows)
+    cli.report(
+        {"out": FLAGS.out, "report": str(report), "answer": answer} | results,
+        f"{FLAGS.out}, {picture}", f"Report: {report}", answer,
+        tables=[attack_selection.table(scores)],
     )
 
 

@@ -5,6 +5,8 @@
       --steps=7 --out=lenet_pgd.keras
 """
 
+from typing import Any
+
 import cli
 from absl import flags
 
@@ -29,6 +31,7 @@ flags.DEFINE_integer("steps", 7, "Steps of PGD for each batch.", lower_bound=1)
 flags.DEFINE_integer("limit", 1000, "Test images for the robust accuracy.", lower_bound=1)
 cli.define_seed("Seed of the weights, the order of the images and the dropout.")
 cli.define_out("The .keras file to write.")
+cli.define_json()
 flags.register_validator("out", lambda path: path.endswith(".keras"), "must end in .keras")
 
 
@@ -50,12 +53,17 @@ def main() -> None:
                 on_epoch=advance,
             )
     training.save(model, FLAGS.out)
-    accuracy = (Classifier(model).predict(dataset.x_test) == dataset.y_test).mean()
-    print(f"{FLAGS.out}: test accuracy {accuracy:.4f}")
+    accuracy = float((Classifier(model).predict(dataset.x_test) == dataset.y_test).mean())
+    values: dict[str, Any] = {"out": FLAGS.out, "test_accuracy": accuracy}
+    lines = [f"{FLAGS.out}: test accuracy {accuracy:.4f}"]
     if FLAGS.adversarial == "pgd":
         tested = adversarial_training.accuracy(model, dataset, threat, FLAGS.limit)
-        print(f"of the first {tested.images} test images {tested.clean:.4f} are right, and "
-              f"{tested.robust:.4f} under PGD of eps {FLAGS.eps:g} in {FLAGS.norm}")
+        values["adversarial"] = tested._asdict()
+        lines.append(
+            f"of the first {tested.images} test images {tested.clean:.4f} are right, and "
+            f"{tested.robust:.4f} under PGD of eps {FLAGS.eps:g} in {FLAGS.norm}"
+        )
+    cli.report(values, *lines)
 
 
 if __name__ == "__main__":

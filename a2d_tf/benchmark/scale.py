@@ -33,7 +33,7 @@ Report = dict[str, Any]
 def measure_scale(
     served: str | Path, images: Images, *, rows: int, repeats: int,
     model: str | Path | None = None, seconds: float = 10, port: int = 8501,
-    on_finished: Callable[[int], None] = lambda count: None,
+    on_finished: Callable[[int], None] | None = None,
 ) -> Report:
     """Images a second of one process, of actors and of fake nodes; requests a second of a server.
 
@@ -55,6 +55,7 @@ def measure_scale(
     Returns:
       `runs`, the images a second of each repeat; `ratios`, the medians of their ratios; `serving`.
     """
+    advance = on_finished or (lambda count: None)
     parts = NODES * LEAST_PARTS
     if rows < parts * BATCH // 4:
         raise InvalidInputError(
@@ -71,16 +72,16 @@ def measure_scale(
                 return _rate(served, source, output, rows // parts, actors, address)
 
             found = {"bare": _bare(served, many)}
-            on_finished(1)
+            advance(1)
             for name, actors in (("one", 1), ("two", 2)):
                 found[name] = score(name, actors)
-                on_finished(1)
+                advance(1)
             with _nodes() as address:
                 found["nodes"] = score("nodes", NODES, address)
-            on_finished(1)
+            advance(1)
             runs.append(found)
     requests = _serve(served, model, images, seconds, port) if model else None
-    on_finished(1)
+    advance(1)
 
     def ratio(name: str, other: str) -> float:
         return statistics.median(run[name] / run[other] for run in runs)
@@ -142,11 +143,8 @@ def _nodes() -> Iterator[str]:
     """A cluster of nodes on this machine, of one core each."""
     cluster = import_ray("ray.cluster_utils").Cluster()
     try:
-        for number in range(NODES):
-            cluster.add_node(
-                num_cpus=1, node_ip_address=LOOPBACK, include_dashboard=False,
-                **({} if number else {"dashboard_host": LOOPBACK}),
-            )
+        for _ in range(NODES):
+            cluster.add_node(num_cpus=1, include_dashboard=False)
         yield cluster.address
     finally:
         cluster.shutdown()

@@ -99,8 +99,8 @@ def baseline(name: str | Feature, seed: int) -> Method:
 
 
 def simplest_methods() -> dict[str, Method]:
-    """The simplest baselines, each judged by itself, and the default; see `SIMPLEST`."""
-    return {name: baseline(name, seed=0) for name in (*SIMPLEST, DEFAULT)}
+    """The simplest baselines, each judged by itself; see `SIMPLEST`."""
+    return {name: baseline(name, seed=0) for name in SIMPLEST}
 
 
 def default_methods() -> dict[str, Method]:

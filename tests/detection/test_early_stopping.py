@@ -158,28 +158,6 @@ def test_a_margin_is_measured_first_and_the_attack_stops_early(
     assert 0.2 < full.mean() < 0.8 and counting.images < 0.8 * needed
 
 
-def test_what_lies_beyond_a_known_verdict_is_not_looked_at() -> None:
-    edge = tf.Variable(2.0)
-
-    def logits(images: tf.Tensor) -> tf.Tensor:
-        brightness = tf.reduce_mean(images, axis=(1, 2))
-        found = tf.concat([0.8 - brightness, brightness - 0.8], axis=1)
-        return tf.where(brightness > edge, np.float32(np.nan), found)
-
-    levels = np.linspace(0.1, 0.5, 41, dtype=np.float32)
-    images = np.tile(levels[:, None, None, None], (1, 4, 4, 1))
-    classifier = Classifier(logits, input_shape=(4, 4, 1), probabilities=False)
-    attack = BIM(eps=1.0, step=0.01, max_iterations=100)
-    a2d = A2D(classifier, {"bim": attack}, detectors.ZScore(votes=1)).fit(images)
-    expected = a2d.predict(images).is_adversarial
-    assert expected.any() and not expected.all()
-    edge.assign(0.75)  # every attack now meets what is not finite, late
-    verdicts = a2d.verdicts(images)
-    np.testing.assert_array_equal(verdicts.is_adversarial, expected | ~verdicts.valid)
-    assert verdicts.valid.any() and not verdicts.valid[expected].any()
-    assert not a2d.predict(images).valid.any()
-
-
 def test_a_profile_asks_for_a_cost_where_its_verdict_is_open(
     classifier: Classifier, benign: np.ndarray, mixed: np.ndarray
 ) -> None:
@@ -204,6 +182,28 @@ def test_an_exported_profile_asks_for_a_cost_where_its_verdict_is_open(
     classify = tf.saved_model.load(str(tmp_path / "served")).signatures["classify"]
     found = classify(images=tf.constant(mixed))["is_adversarial"]
     np.testing.assert_array_equal(found, served.predict(mixed).is_adversarial)
+
+
+def test_what_lies_beyond_a_known_verdict_is_not_looked_at() -> None:
+    edge = tf.Variable(2.0)
+
+    def logits(images: tf.Tensor) -> tf.Tensor:
+        brightness = tf.reduce_mean(images, axis=(1, 2))
+        found = tf.concat([0.8 - brightness, brightness - 0.8], axis=1)
+        return tf.where(brightness > edge, np.float32(np.nan), found)
+
+    levels = np.linspace(0.1, 0.5, 41, dtype=np.float32)
+    images = np.tile(levels[:, None, None, None], (1, 4, 4, 1))
+    classifier = Classifier(logits, input_shape=(4, 4, 1), probabilities=False)
+    attack = BIM(eps=1.0, step=0.01, max_iterations=100)
+    a2d = A2D(classifier, {"bim": attack}, detectors.ZScore(votes=1)).fit(images)
+    expected = a2d.predict(images).is_adversarial
+    assert expected.any() and not expected.all()
+    edge.assign(0.75)  # every attack now meets what is not finite, late
+    verdicts = a2d.verdicts(images)
+    np.testing.assert_array_equal(verdicts.is_adversarial, expected | ~verdicts.valid)
+    assert verdicts.valid.any() and not verdicts.valid[expected].any()
+    assert not a2d.predict(images).valid.any()
 
 
 def test_no_images_and_no_fit(classifier: Classifier, benign: np.ndarray) -> None:

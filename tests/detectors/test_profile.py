@@ -99,6 +99,7 @@ def test_sides_of_other_columns_are_refused() -> None:
         detectors.Profile().fit(benign_columns(100, 0), either=[True, False])
 
 
+@pytest.mark.long
 def test_it_judges_directions_from_benign_images_alone(
     classifier: Classifier, benign: np.ndarray, tmp_path: Path
 ) -> None:

@@ -135,6 +135,11 @@ def test_bad_requests_give_json(server: Server, benign: np.ndarray) -> None:
     assert server.metric("a2d_requests_total") - before == 8
 
 
+def memory(process: int) -> float:
+    """MiB that a process holds."""
+    return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[0]) / 1024
+
+
 def test_a_killed_replica_loses_no_request_that_is_retried(
     server: Server, saved: Any, benign: np.ndarray, descendants: Callable[[int, str], list[int]]
 ) -> None:
@@ -172,7 +177,7 @@ def test_a_killed_replica_loses_no_request_that_is_retried(
     time.sleep(SECONDS / 3)
     replicas = descendants(server.process.pid, "ServeReplica:a2d:Detector")
     assert len(replicas) == 2
-    killed = time.monotonic()
+    before, killed = memory(replicas[1]), time.monotonic()
     os.kill(replicas[0], signal.SIGKILL)
     for one in clients:
         one.join()
@@ -180,6 +185,8 @@ def test_a_killed_replica_loses_no_request_that_is_retried(
     late = [one for one in failed if not killed - 0.1 <= one[0] <= killed + 15]
     assert not late and len(failed) <= 4 * CLIENTS, failed[:3]
     assert not any(b"Traceback" in body for _, _, body in failed), failed[:3]
+    assert memory(replicas[1]) < 1.25 * before  # of the replica that lived on
+    print(f"memory of the other replica: {before:.0f} MiB, then {memory(replicas[1]):.0f}")
     until = time.monotonic() + 120
     while len(descendants(server.process.pid, "ServeReplica:a2d:Detector")) < 2:
         assert time.monotonic() < until
