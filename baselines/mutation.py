@@ -1,6 +1,6 @@
 """Mutation operators on the weights of a network (Wang et al. 2019)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -179,17 +179,21 @@ def _kernels(model: keras.Model) -> list[_Kernel]:
     return list(found.values())
 
 
-def _all_layers(layer: keras.Layer, seen: set[int]) -> Iterator[keras.Layer]:
-    """A layer and those within it, such as a nested model's or that of a wrapper, each once."""
-    if id(layer) in seen:
+def _all_layers(value: Any, seen: set[int]) -> Iterator[keras.Layer]:
+    """The layers in a value: a layer and those that it holds, as a nested model does, each once."""
+    if id(value) in seen:
         return
-    seen.add(id(layer))
-    yield layer
-    kinds = (list, tuple, dict, keras.Layer)
-    held = [value for value in vars(layer).values() if isinstance(value, kinds)]
-    for part in [*getattr(layer, "layers", ()), *keras.tree.flatten(held)]:
-        if isinstance(part, keras.Layer):
-            yield from _all_layers(part, seen)
+    seen.add(id(value))
+    held: Iterable[Any] = ()
+    if isinstance(value, keras.Layer):
+        yield value
+        held = [*getattr(value, "layers", ()), *vars(value).values()]
+    elif isinstance(value, Mapping):
+        held = value.values()
+    elif isinstance(value, (list, tuple, set)):
+        held = value
+    for part in held:
+        yield from _all_layers(part, seen)
 
 
 def _kernel(layer: keras.Layer, name: str, kernel: Any) -> _Kernel:

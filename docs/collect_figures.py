@@ -1,7 +1,7 @@
 """Fills the tables of README.md and of the pages from docs/results: python docs/collect_figures.py
 
 A table stands between <!-- table: NAME --> and <!-- end -->. Which command wrote each result stands
-in the text before its table. A page whose tables have other names has a writer of its own.
+in the text before its table.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import choose_tables
 import comparison_tables
 import under_attack_tables
 
@@ -21,6 +22,7 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     "published-mnist": partial(comparison_tables.published_rows, "MNIST"),
     "published-cifar10": partial(comparison_tables.published_rows, "CIFAR-10"),
     "selection": comparison_tables.selection_rows,
+    **choose_tables.TABLES,
     **under_attack_tables.TABLES,
 }
 MARK = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -34,8 +36,7 @@ def pages() -> list[Path]:
 def filled(text: str) -> str:
     """The text of a page with its tables filled."""
     def fill(found: re.Match[str]) -> str:
-        rows = TABLES.get(found[2])
-        return found[1] + markdown(rows()) + found[3] if rows else found[0]
+        return found[1] + markdown(TABLES[found[2]]()) + found[3]
 
     return MARK.sub(fill, text)
 

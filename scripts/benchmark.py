@@ -45,11 +45,10 @@ def main() -> None:
         images = stream_images(FLAGS.images, classifier.input_spec, FLAGS.limit)
     with cli.about("verdicts"):
         benign = FLAGS.verdicts and load_images(FLAGS.verdicts, classifier.input_spec).images
-    with cli.TerminalProgress().stage("benchmark", len(timed) * len(sizes)) as advance:
-        report = benchmark.run_benchmark(
-            classifier, timed, images, sizes,
-            peers=FLAGS.peers, exported=FLAGS.exported, benign=benign, on_finished=advance,
-        )
+    report = benchmark.run_benchmark(
+        classifier, timed, images, sizes, peers=FLAGS.peers, exported=FLAGS.exported,
+        benign=benign, progress=cli.TerminalProgress(),
+    )
     if FLAGS.out:
         files.save_json(FLAGS.out, report | {"provenance": provenance(
             FLAGS.model, images=FLAGS.images, limit=str(FLAGS.limit),

@@ -20,15 +20,18 @@ from a2d_tf.storage import files
 from a2d_tf.storage.provenance import versions
 
 FLAGS = flags.FLAGS
-cli.define_path("detector", "What export_detector.py wrote.", required=True)
+cli.define_path("detector", "Folder that export_detector.py wrote.", required=True)
 cli.define_path("images", ".npz with `images`, or a folder of images; repeated.", required=True)
-cli.define_path("model", "The .keras file of the classifier alone; without it no server is asked.")
+cli.define_path(
+    "model", "A .keras, .h5 or SavedModel, the classifier alone; without it no server is asked."
+)
 flags.DEFINE_integer("rows", 4000, "Images of a run.", lower_bound=1)
 flags.DEFINE_integer("repeats", 3, "Of all runs.", lower_bound=1)
 flags.DEFINE_float("seconds", 10, "For which each server is asked.", lower_bound=0)
 flags.DEFINE_integer("port", 8501, "Of the servers.", lower_bound=1, upper_bound=2**16 - 1)
 cli.define_limit()
 cli.define_out("A .json file to write.", required=False)
+cli.define_json()
 
 
 def main() -> None:
@@ -44,7 +47,7 @@ def main() -> None:
     if FLAGS.out:
         machine = {"cores": os.cpu_count(), "load": os.getloadavg(), "versions": versions()}
         files.save_json(FLAGS.out, report | {"machine": machine})
-    cli.show([benchmark.scale_table(report)])
+    cli.report({"out": FLAGS.out} | report, tables=[benchmark.scale_table(report)])
 
 
 if __name__ == "__main__":

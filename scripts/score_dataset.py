@@ -4,7 +4,8 @@
 
 The input is a folder or bucket (s3://, gs://) of images, Parquet, .npz or TFRecord. --output gets
 parts/*.parquet with a row for each image (id, label, score, is_adversarial, valid, cost_ATTACK,
-error) and summary.json. Started again after it was killed, it goes on where it stopped.
+error), summary.json and report.html. Started again after it was killed, it goes on where it
+stopped.
 """
 
 import cli
@@ -14,7 +15,9 @@ from a2d_tf.scoring import Options, score_dataset
 from a2d_tf.scoring.loading import served_detector
 
 FLAGS = flags.FLAGS
-cli.define_path("detector", "What fit_detector.py or export_detector.py wrote.", required=True)
+cli.define_path(
+    "detector", "Folder that fit_detector.py or export_detector.py wrote.", required=True
+)
 cli.define_imports()
 cli.define_path("input", "File, folder or bucket.", required=True)
 cli.define_path("output", "Folder or bucket to write.", required=True)
@@ -26,6 +29,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_string("address", None, "Of a Ray cluster; by default Ray runs on this machine alone.")
 cli.define_limit()
+cli.define_json()
 
 
 def main() -> None:
@@ -39,13 +43,16 @@ def main() -> None:
             served.folder, FLAGS.input, FLAGS.output, options, identity=served.digest,
             on_planned=lambda rows: progress.stage("images", rows),
         )
-    print(
+    examples = {reason: found["examples"][0] for reason, found in summary["reasons"].items()}
+    cli.report(
+        {"output": FLAGS.output} | summary,
         f"{FLAGS.output}: {summary['judged_flagged']} of {summary['judged']} images flagged as "
-        f"adversarial, {summary['failed']} rows failed"
+        f"adversarial, {summary['failed']} rows failed",
+        *(
+            f"{found['rows']} failed: {reason}; such as {examples[reason]['id']}: "
+            f"{examples[reason]['error']}" for reason, found in summary["reasons"].items()
+        ),
     )
-    for reason, found in summary["reasons"].items():
-        first = found["examples"][0]
-        print(f"{found['rows']} failed: {reason}; such as {first['id']}: {first['error']}")
 
 
 if __name__ == "__main__":

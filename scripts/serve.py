@@ -16,7 +16,9 @@ from a2d_tf.scoring.loading import served_detector
 from a2d_tf.serving import ServeOptions, serving
 
 FLAGS = flags.FLAGS
-cli.define_path("detector", "What fit_detector.py or export_detector.py wrote.", required=True)
+cli.define_path(
+    "detector", "Folder that fit_detector.py or export_detector.py wrote.", required=True
+)
 cli.define_imports()
 flags.DEFINE_string("name", "a2d", "Of the model, in paths.")
 flags.DEFINE_string("host", "127.0.0.1", "To listen at; 0.0.0.0 for all of this machine.")

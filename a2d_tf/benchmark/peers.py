@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.attacks import BIM, Attack
+from a2d_tf.attacks.runner import OnFinished
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images, Labels
 
+PEERS = 4  # two libraries, each in two ways
 Perform = Callable[[Images, Labels], Any]
 
 
@@ -45,7 +47,8 @@ def check_peers(shared: Sequence[str]) -> None:
 
 
 def time_peers(
-    classifier: Classifier, attack: Attack, images: Images, batch_size: int
+    classifier: Classifier, attack: Attack, images: Images, batch_size: int,
+    on_finished: OnFinished = lambda done: None,
 ) -> list[PeerTime]:
     """Times the peers' basic iterative method with the steps and lengths of ours.
 
@@ -57,6 +60,7 @@ def time_peers(
       attack: one that `has_peers`; they take every step for every image.
       images: f32[N,H,W,C], checked, N >= 1.
       batch_size: images at once.
+      on_finished: called with 1 for each of the `PEERS` that was timed.
     """
     labels = classifier.predict(images, batch_size)
     compiled = tf.function(classifier.__call__, autograph=False, reduce_retracing=True)
@@ -71,6 +75,7 @@ def time_peers(
                 part = slice(first, first + batch_size)
                 perform(images[part], labels[part])
             times.append(PeerTime(f"{name}, {how}", time.perf_counter() - start))
+            on_finished(1)
     return times
 
 

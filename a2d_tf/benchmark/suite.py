@@ -10,11 +10,12 @@ import tensorflow as tf
 from a2d_tf.a2d import A2D
 from a2d_tf.attacks import BIM, Attack
 from a2d_tf.attacks.runner import OnFinished
-from a2d_tf.benchmark.peers import check_peers, has_peers, time_peers
+from a2d_tf.benchmark.peers import PEERS, check_peers, has_peers, time_peers
 from a2d_tf.benchmark.timing import time_attack, time_export, time_price, time_verdicts
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.batching import ImageSource, to_array
 from a2d_tf.images.spec import Images
+from a2d_tf.reports.progress import NullProgress, Progress
 from a2d_tf.reports.tables import Table
 
 VERDICT_FPR = 0.1
@@ -30,7 +31,7 @@ def run_benchmark(
     peers: bool = False,
     exported: bool = False,
     benign: Images | None = None,
-    on_finished: OnFinished | None = None,
+    progress: Progress = NullProgress(),
 ) -> Report:
     """Measures attacks, one after the other, on the same images.
 
@@ -44,7 +45,7 @@ def run_benchmark(
       benign: other benign images, f32[M,H,W,C]; those of `images` are then judged one by one by
         detectors that are fitted on these, for each attack; and in batches by the default
         detector.
-      on_finished: called with 1 for every attack and batch size.
+      progress: follows the run; each stage says what is timed.
 
     Returns:
       Lists of figures by name: `measurements`, `exported`, `peers`, `verdicts`, `default` and
@@ -60,26 +61,33 @@ def run_benchmark(
         "measurements": [], "exported": [], "peers": [], "verdicts": [], "default": [],
     }
     for name, attack in attacks.items():
-        for size in batch_sizes:
-            timing = time_attack(classifier, attack, images, size)
-            report["measurements"].append({"attack": name} | timing.summary())
-            if on_finished:
-                on_finished(1)
+        with progress.stage(f"{name} by batch size", len(batch_sizes)) as advance:
+            for size in batch_sizes:
+                timing = time_attack(classifier, attack, images, size)
+                report["measurements"].append({"attack": name} | timing.summary())
+                advance(1)
         if exported:
-            report["exported"].append({"attack": name} | _exported(classifier, attack, images))
+            with progress.stage(f"{name} exported", 1) as advance:
+                report["exported"].append({"attack": name} | _exported(classifier, attack, images))
+                advance(1)
         if name in shared:
-            report["peers"] += _peers(classifier, attack, images, max(batch_sizes))
+            with progress.stage(f"{name} of Foolbox and ART", PEERS) as advance:
+                report["peers"] += _peers(classifier, attack, images, max(batch_sizes), advance)
         if benign is not None:
-            report["verdicts"].append(
-                {"attack": name} | _verdicts(classifier, attack, images, benign)
-            )
+            with progress.stage(f"{name} verdicts", 1) as advance:
+                report["verdicts"].append(
+                    {"attack": name} | _verdicts(classifier, attack, images, benign)
+                )
+                advance(1)
     if benign is not None:
         held = to_array(images, classifier.input_spec)
-        for size in batch_sizes:
-            default = A2D(classifier, batch_size=size).fit(benign)
-            report["default"].append(
-                {"batch_size": size} | time_price(default, held, size).summary()
-            )
+        with progress.stage("default verdicts by batch size", len(batch_sizes)) as advance:
+            for size in batch_sizes:
+                default = A2D(classifier, batch_size=size).fit(benign)
+                report["default"].append(
+                    {"batch_size": size} | time_price(default, held, size).summary()
+                )
+                advance(1)
     report["devices"] = [
         {"name": device.name, "kind": device.device_type}
         for device in tf.config.list_logical_devices()
@@ -130,7 +138,8 @@ def _exported(classifier: Classifier, attack: Attack, images: ImageSource) -> di
 
 
 def _peers(
-    classifier: Classifier, attack: Attack, images: ImageSource, batch_size: int
+    classifier: Classifier, attack: Attack, images: ImageSource, batch_size: int,
+    on_finished: OnFinished,
 ) -> list[dict[str, Any]]:
     held = to_array(images, classifier.input_spec)
     ours = time_attack(classifier, attack, held, batch_size).seconds
@@ -139,7 +148,7 @@ def _peers(
             "peer": peer.name, "attack": attack.name, "images": len(held),
             "seconds_per_image": peer.seconds / len(held), "slower_than_ours": peer.seconds / ours,
         }
-        for peer in time_peers(classifier, attack, held, batch_size)
+        for peer in time_peers(classifier, attack, held, batch_size, on_finished)
     ]
 
 

@@ -6,9 +6,10 @@ See `comparison_page` for what the results hold.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
+
+from a2d_tf.reports.tables import LOOK
 
 Results = Mapping[str, Any]
 Cell = Mapping[str, Any]
@@ -18,20 +19,20 @@ Row = Mapping[str, Cell]
 # benign too, which is how baselines were published, and the published AUROC.
 OPTIONAL = {"auroc_noisy": "noisy", "published": "paper"}
 DASH = "–"
+BESIDE = 3  # threats for which AUROC and interval have room beside each other
 
 
 def table(results: Results) -> Table:
     """The AUROC table for the terminal: a row per detector, a column per threat.
 
-    The lines of a cell: the AUROC and its 95 % interval; the true-positive rates in per cent at the
-    false-positive rates of the caption, and what there is of `OPTIONAL`. The attack success rate
-    stands under a threat's name. A console that is narrower than `tables.terminal_width` folds
-    numbers.
+    The lines of a cell: the AUROC and its 95 % interval, below each other if there are many
+    threats; the true-positive rates in per cent at the false-positive rates of the caption; and
+    what there is of `OPTIONAL`. The attack success rate stands under a threat's name. A console
+    that is narrower than `tables.terminal_width` folds numbers.
     """
     rows: Mapping[str, Row] = results["cells"]
     shown = Table(
-        title=f"AUROC on {results['dataset']}", caption=_caption(rows),
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0),
+        title=f"AUROC on {results['dataset']}", caption=_caption(rows), **LOOK
     )
     shown.add_column("detector", overflow="fold")
     shown.add_column("passes", justify="right", overflow="fold")
@@ -39,7 +40,10 @@ def table(results: Results) -> Table:
         success = f"ASR {100 * results['threats'][threat]['success_rate']:.0f} %"
         shown.add_column(Text.assemble(threat, (f"\n{success}", "dim")), overflow="fold")
     for name in measured(results, rows):
-        cells = (_terminal_cell(row.get(name), name in best_of(row)) for row in rows.values())
+        cells = (
+            _terminal_cell(row.get(name), name in best_of(row), len(rows) > BESIDE)
+            for row in rows.values()
+        )
         shown.add_row(name, price(results["passes"].get(name)), *cells)
     return shown
 
@@ -131,15 +135,16 @@ def invalid_images(rows: Mapping[str, Row]) -> str:
     return f"Images that could not be judged and count as flagged: {named}." if named else ""
 
 
-def _terminal_cell(cell: Cell | None, best: bool) -> Text:
+def _terminal_cell(cell: Cell | None, best: bool, narrow: bool) -> Text:
     if cell is None:
         return Text(DASH)
     lower, upper = cell["auroc_ci95"]
     tpr = "/".join(f"{100 * cell['tpr_at_fpr'][rate]:.0f}" for rate in _rates([cell]))
-    below = " ".join([tpr, *optional_of(cell)])
+    below = "\n".join([tpr, *optional_of(cell)])
+    between = "\n" if narrow else " "
     return Text.assemble(
         (f"{cell['auroc']:.4f}", "bold" if best else ""),
-        (f" {lower:.3f}–{upper:.3f}\n{below}", "dim"),
+        (f"{between}{lower:.3f}–{upper:.3f}\n{below}", "dim"),
     )
 
 

@@ -1,6 +1,6 @@
 """Images beyond one process: datasets that a pool of Ray's actors scores part by part.
 
-May import: errors, checks, version, storage, images, classifiers, features.
+May import: errors, checks, version, storage, reports, images, classifiers, features.
 """
 
 from a2d_tf.scoring.measuring import distributed_measure

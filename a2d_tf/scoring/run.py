@@ -11,6 +11,8 @@ from typing import Any
 
 from a2d_tf import checks
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.reports import dataset_page
+from a2d_tf.reports.page import render
 from a2d_tf.scoring.exported import describe, pack
 from a2d_tf.scoring.inputs import Part, Plan, plan
 from a2d_tf.scoring.places import Place, output_folder, place
@@ -21,7 +23,7 @@ from a2d_tf.storage import limits
 from a2d_tf.version import __version__
 
 FORMAT = 1
-PARTS, RUN_FILE, SUMMARY_FILE = "parts", "run.json", "summary.json"
+PARTS, RUN_FILE, SUMMARY_FILE, PAGE_FILE = "parts", "run.json", "summary.json", "report.html"
 OnPlanned = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
@@ -70,9 +72,9 @@ def score_dataset(
 
     The output folder gets `parts/part-NNNNN.parquet` with the columns id, label, score,
     is_adversarial, valid, cost_ATTACK for each attack, those of other features, and error; and
-    `summary.json`. Every row of the input is in exactly one part. A row that cannot be read, or
-    that cannot be judged, has its reason in `error`; it is flagged, with the label -1 and the
-    largest score.
+    `summary.json`, with a page for people, `report.html`. Every row of the input is in exactly one
+    part. A row that cannot be read, or that cannot be judged, has its reason in `error`; it is
+    flagged, with the label -1 and the largest score.
 
     Run again with the same arguments after it was killed, it keeps the parts that are whole.
 
@@ -92,7 +94,8 @@ def score_dataset(
         folder holds another run.
     """
     packed = pack(served)
-    describe(served).shape  # before anything is planned
+    exported = describe(served)
+    exported.shape  # before anything is planned
     target = output_folder(output)
     planned = plan(place(source), options.column, options.rows_per_part)
     detector = identity or hashlib.sha256(packed).hexdigest()
@@ -107,6 +110,12 @@ def score_dataset(
         [target / PARTS / _name(index) for index in range(len(planned.parts))]
     )
     (target / SUMMARY_FILE).write(json.dumps(summary, indent=2).encode() + b"\n")
+    settings = {
+        "input": source, "detector": str(exported.settings["detector"]), "a2d_tf": __version__,
+        "digest of the detector": detector,
+    }
+    page = dataset_page.page(summary, settings, exported.settings["threshold"])
+    (target / PAGE_FILE).write(render(page).encode())
     return summary
 
 

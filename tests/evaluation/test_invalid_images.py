@@ -53,7 +53,7 @@ def test_they_have_the_largest_score(data: ExperimentData, name: str) -> None:
     assert saturated.any()
     scores = Scorer(name, cost_methods(data)[name], data, 0, SILENT).scores(["fgsm"])
     np.testing.assert_array_equal(invalid(scores[BENIGN]), saturated)
-    cell = summary._cell(scores, "fgsm", None)
+    cell = summary.cell(scores, "fgsm", None)
     assert cell["invalid"] == [saturated.sum(), invalid(scores["fgsm"]).sum()]
     # Benign images that are flagged whatever the threshold are false positives.
     assert summary._flagged(scores, 0.05)[saturated].all()

@@ -83,6 +83,7 @@ def assert_whole(folder: Path, saved: Any, images: np.ndarray) -> None:
         np.testing.assert_array_equal(found[name].to_numpy(), np.tile(values, REPEATS))
     assert found["error"].isna().all()
     summary = json.loads((folder / "summary.json").read_text())
+    assert f"{summary['judged_flagged']:,} of" in (folder / "report.html").read_text()
     assert summary["rows"] == summary["judged"] == rows and summary["failed"] == 0
     assert summary["flagged"] == REPEATS * int(expected.is_adversarial.sum())
     assert sum(one["rows"] for one in summary["classes"].values()) == rows

@@ -17,12 +17,14 @@ SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in (
 ))
 # What a flag is in all scripts that have it, as words that its help contains.
 SHARED = {
-    "adversarial": "adversarial images", "attacks": "out of", "baselines": "out of",
+    "actors": "processes", "address": "of a ray cluster", "adversarial": "adversarial images",
+    "attacks": "out of", "baselines": "out of",
     "batch_size": "at once", "bounds": "pixel range", "data_dir": "folder with",
     "dataset": "digits, mnist, cifar10", "detector": "that fit_detector.py", "eps": "radi",
     "fpr": "false-positive rate", "images": "folder", "import_modules": "python modules",
     "json": "one json object", "limit": "images", "max_decoded_gib": "memory",
     "model": "savedmodel", "norm": "norm of the", "out": "write", "output": "logits",
+    "port": "listen at",
     "preset": "whose", "probabilities": "probabilities", "safe_mode": "refuse",
     "seed": "seed of the", "signature": "savedmodel", "steps": "steps of", "workdir": "where",
 }
@@ -30,6 +32,8 @@ SHARED = {
 OTHERS = {
     ("fit_detector", "detector"): "what judges", ("fit_detector", "attacks"): "alias",
     ("train", "model"): "architecture", ("train", "adversarial"): "pgd",
+    ("score_dataset", "output"): "to write", ("measure_scale", "detector"): "that export_detector",
+    ("measure_scale", "port"): "of the servers",
 }
 SERVERS = {"serve"}  # they run until they are stopped, and have no result
 

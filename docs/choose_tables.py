@@ -1,0 +1,72 @@
+"""The tables of docs/choose.md, from what reproduce.py, benchmark.py and others wrote."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from stored_results import stored
+
+from a2d_tf.reports.detector_tables import detector_tables, with_benign_only
+
+MODELS = {
+    "lenet_mnist": "LeNet, MNIST", "convnet_cifar10": "convolutional network, CIFAR-10",
+    "resnet20_cifar10": "ResNet-20, CIFAR-10",
+    "efficientnet_lite0_imagenet": "EfficientNet-Lite0, photographs",
+}
+KINDS = ("auroc", "interval", "detected")
+Rows = list[list[str]]
+
+
+def frontier_rows(dataset: str, kind: str) -> Rows:
+    """Price and quality on a dataset: the AUROC, its interval, or the shares detected."""
+    run, = stored(f"frontier_{dataset}")["datasets"][dataset]
+    return _rows(kind, run["cells"], run)
+
+
+def table2_rows(kind: str) -> Rows:
+    """Table 2 on MNIST."""
+    run, = stored("table2_mnist")["datasets"]["mnist"]["runs"]
+    return _rows(kind, run["cells"], run)
+
+
+def unseen_rows(kind: str) -> Rows:
+    """Threats on MNIST that were not seen in the fit."""
+    run, = stored("table2_mnist")["datasets"]["mnist"]["runs"]
+    return _rows(kind, with_benign_only(run["unseen"], run["cells"], run["benign_only"]), run)
+
+
+def _rows(kind: str, cells: dict[str, Any], run: dict[str, Any]) -> Rows:
+    found = detector_tables("", [cells], run["threats"], run["passes"])[KINDS.index(kind)]
+    return [list(found.header), *map(list, found.rows)]
+
+
+def price_rows() -> Rows:
+    """The default's verdicts beside predictions."""
+    rows = [["classifier", "batch", "prediction", "verdict", "ratio of medians", "of means"]]
+    return rows + [
+        [MODELS[model], str(one["batch_size"]), f"{one['prediction_median_ms']:.4g}",
+         f"{one['verdict_median_ms']:.4g}", f"{one['ratio_of_medians']:.2f}",
+         f"{one['ratio_of_means']:.2f}"]
+        for model, sizes in stored("price").items() for one in sizes
+    ]
+
+
+def rate_rows() -> Rows:
+    """False-positive rates in random partings: mean and standard deviation."""
+    rows = [["classifier", "images", "wanted", "mean", "standard deviation", "largest"]]
+    return rows + [
+        [MODELS[model], str(found["images"]), f"{float(wanted):.0%}", f"{one['mean']:.2%}",
+         f"{one['standard_deviation']:.2%}", f"{one['largest']:.2%}"]
+        for model, found in stored("false_positives").items()
+        for wanted, one in found["rates"].items()
+    ]
+
+
+TABLES: dict[str, Callable[[], Rows]] = {
+    **{f"{dataset} {kind}": partial(frontier_rows, dataset, kind)
+       for dataset in ("mnist", "cifar10") for kind in KINDS},
+    **{f"table2 {kind}": partial(table2_rows, kind) for kind in ("auroc", "detected")},
+    **{f"unseen {kind}": partial(unseen_rows, kind) for kind in ("auroc", "detected")},
+    "verdict price": price_rows,
+    "false positives": rate_rows,
+}
