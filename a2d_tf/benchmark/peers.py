@@ -42,7 +42,7 @@ def check_peers(shared: Sequence[str]) -> None:
     if missing := [name for name in ("foolbox", "art") if importlib.util.find_spec(name) is None]:
         raise InvalidInputError(
             f"expected Foolbox and ART to be installed for --peers, got no {', '.join(missing)}; "
-            "pip install -e '.[peers]'"
+            "pip install --use-pep517 -e '.[peers]'"
         )
 
 

@@ -36,8 +36,8 @@ def import_ray(module: str = "ray") -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise InvalidInputError(
-            f"expected Ray to be installed, got no module {error.name}; "
-            "pip install 'a2d_tf[ray]', or pip install -e '.[ray]' in the project's folder"
+            f"expected Ray to be installed, got no module {error.name}; pip install "
+            "'a2d_tf[ray]', or pip install --use-pep517 -e '.[ray]' in the project's folder"
         ) from error
 
 
