@@ -120,6 +120,7 @@ def test_notebooks_are_stored_without_results(notebook: Path) -> None:
         assert not cell.get("outputs") and not cell.get("execution_count")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("script", sorted({script for script, _ in commands()}))
 def test_flags_exist(script: str, run_script: RunScript, tmp_path: Path) -> None:
     text = run_script(script, "--helpfull", cwd=tmp_path).stdout

@@ -66,6 +66,7 @@ def test_every_detector_judges_it(
     assert auroc(a2d.score(benign[200:300]), a2d.score(crafted[200:300])) > 0.85
 
 
+@pytest.mark.long
 def test_saved_exported_and_written_it_is_the_same(
     classifier: Classifier, benign: np.ndarray, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_shared_flags_mean_the_same_everywhere(run_script: RunScript, tmp_path: 
     assert {name for name, its in scripts.items() if len(its) > 1} <= SHARED.keys()
 
 
+@pytest.mark.long
 def test_json_is_all_that_a_script_prints(run_script: RunScript, tmp_path: Path) -> None:
     done = run_script("train", "--epochs=1", "--out=a.keras", "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
