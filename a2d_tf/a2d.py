@@ -28,6 +28,7 @@ from a2d_tf.detection.arguments import (
     as_detector,
     as_features,
     default_detector,
+    default_features,
 )
 from a2d_tf.detection.result import detect
 from a2d_tf.detection.state import check_combination
@@ -48,7 +49,6 @@ from a2d_tf.features.base import OnFinished
 from a2d_tf.images.batching import ImageSource
 from a2d_tf.images.spec import Bounds
 
-DEFAULT_FEATURES = "response"
 VERDICT_BATCHES = 8
 Self = TypeVar("Self", bound="A2D")
 
@@ -60,7 +60,8 @@ class A2D:
       classifier: the classifier whose inputs are judged, or a Keras model; it is not changed.
       features: what is measured of an input: attacks, whose cost is the feature, other features,
         or their names. One of these, several in a sequence, or several by names of your own in a
-        dict. By default "response", the logits and a single gradient.
+        dict. By default "response", the logits and a single gradient; and the cost of "bim-search"
+        for a detector that takes its columns for costs.
       detector: judges the columns of all features: a detector or its name. By default "profile"
         if it is not known of some columns on which side adversarial images lie, as of those of
         "response", and "conformal" otherwise. Both learn from benign images alone.
@@ -96,7 +97,9 @@ class A2D:
             )
         given = features if features is not None else attacks
         self._classifier = as_classifier(classifier, bounds)
-        self._features = as_features(DEFAULT_FEATURES if given is None else given, preset)
+        self._features = as_features(
+            default_features(detector) if given is None else given, preset
+        )
         if directions:
             deprecated.warn('A2D(directions=True) is deprecated; add the feature "directions"')
             self._features["directions"] = DirectionCosts()

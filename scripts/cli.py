@@ -70,6 +70,7 @@ __all__ = ["TerminalProgress", "show"]
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and calls `main`; an error of the user gives one line and exit 1."""
     logging.set_verbosity(logging.ERROR)  # TensorFlow logs what it saves
+    sys.path.append(os.getcwd())  # a module of one's own is found where the script is called
     script = sys.modules["__main__"]
     script.__doc__ = as_commands(script.__doc__ or "")
     if isinstance(sys.stdout, io.TextIOWrapper):

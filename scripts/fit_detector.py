@@ -3,8 +3,9 @@
   python scripts/fit_detector.py --model=lenet.keras --images=benign.npz --attacks=bim,jsma \\
       --preset=mnist --detector=zscore --fpr=0.05 --out=detector
 
-With --fpr, half of the benign images calibrate the threshold and take no part in the fit. Without
-it, the published threshold holds. Images that craft.py saw fail are left out.
+By default the feature is response and the detector profile, as in Python. With --fpr, half of the
+benign images calibrate the threshold and take no part in the fit. Without it, the detector's own
+threshold holds. Images that craft.py saw fail are left out.
 """
 
 import contextlib
@@ -23,16 +24,21 @@ cli.define_model_flags()
 cli.define_path("images", "Benign images: .npz or folder.", required=True)
 cli.define_path("adversarial", "Adversarial images, for detectors that learn from them.")
 cli.define_names(
-    "features", ["bim-search"],
+    "features", [],
     f"What is measured: costs of attacks, out of {', '.join(attacks.PRESETS['mnist'])}; and others,"
-    f" out of {', '.join(cli.feature_names())}, or as module:Class.",
+    f" out of {', '.join(cli.feature_names())}, or as module:Class. By default "
+    "response; for a detector that takes its columns for costs, bim-search.",
 )
 flags.DEFINE_alias("attacks", "features")
 flags.DEFINE_enum(
     "preset", OWN, [*attacks.PRESETS, OWN],
     f"Whose published settings; {OWN} chooses steps for the model, on the benign images.",
 )
-flags.DEFINE_enum("detector", "zscore", list(detectors.REGISTRY), "What judges the features.")
+flags.DEFINE_enum(
+    "detector", None, list(detectors.REGISTRY), "What judges the features. By default profile or "
+    "conformal, which learn from benign images alone: profile where it is not known of the "
+    "features on which side adversarial images lie, as of response.",
+)
 flags.DEFINE_bool("directions", False, "Deprecated: --features=...,directions.")
 flags.DEFINE_bool("noisy_negatives", False, "Take noisy images as benign in the fit too.")
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
@@ -47,10 +53,12 @@ cli.define_json()
 def main() -> None:
     with cli.about("out"):
         detector_folder.check_free(cli.folder("out"))
-    names = FLAGS.features + (["directions"] if FLAGS.directions else [])
+    names = FLAGS.features
+    if FLAGS.directions:
+        names = [*(names or ["bim-search"]), "directions"]
     classifier = cli.load_classifier()
     with cli.about("features", "detector"):
-        a2d = A2D(classifier, names, FLAGS.detector, preset=FLAGS.preset)
+        a2d = A2D(classifier, names or None, FLAGS.detector, preset=FLAGS.preset)
     with cli.about("images"):
         benign = load_images(FLAGS.images, classifier.input_spec).images
     adversarial = None
@@ -58,7 +66,7 @@ def main() -> None:
         with cli.about("adversarial"):
             adversarial = load_adversarial(FLAGS.adversarial, classifier.input_spec)
     images = len(benign) + (0 if adversarial is None else len(adversarial))
-    progress = cli.TerminalProgress().stage("features", len(names) * images)
+    progress = cli.TerminalProgress().stage("features", len(a2d.features) * images)
     with contextlib.ExitStack() as stack:
         settings = {}
         if FLAGS.address:

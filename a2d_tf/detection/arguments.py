@@ -35,6 +35,13 @@ def as_features(features: Any, preset: str) -> dict[str, Feature | str]:
     return {str(name): _as_feature(feature, preset) for name, feature in features.items()}
 
 
+def default_features(detector: Any) -> str:
+    """The feature that suits a detector, or none, if the caller names no other."""
+    if detector is None or as_detector(detector).is_two_sided:
+        return "response"
+    return "bim-search"
+
+
 def default_detector(features: Mapping[str, Feature | str]) -> str:
     """The name of the detector that learns from benign images alone and suits these features."""
     is_either = any(

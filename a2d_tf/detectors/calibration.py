@@ -42,14 +42,23 @@ def kept_scores(benign_scores: ArrayLike) -> NDArray[np.float64]:
 
 def check_count(count: int, fpr: float) -> None:
     """Raises InvalidInputError if so many benign images cannot promise that rate."""
-    if not isinstance(fpr, numbers.Real) or not 0 < fpr < 1:
-        raise InvalidInputError(f"expected a false-positive rate in (0, 1), got {fpr!r}")
-    needed = _rounded_up(1 / fpr - 1)
+    needed = least_count(fpr)
     if count < needed:
         raise InvalidInputError(
             f"expected at least {needed} benign images to calibrate to a false-positive rate of "
             f"{fpr:g}, got {count}; give more images or a higher rate"
         )
+
+
+def least_count(fpr: float) -> int:
+    """The number of benign images without which no threshold can promise that rate.
+
+    Raises:
+      InvalidInputError: the rate is not in (0, 1).
+    """
+    if not isinstance(fpr, numbers.Real) or not 0 < fpr < 1:
+        raise InvalidInputError(f"expected a false-positive rate in (0, 1), got {fpr!r}")
+    return _rounded_up(1 / fpr - 1)
 
 
 def _rounded_up(value: float) -> int:

@@ -13,7 +13,7 @@ from sklearn.covariance import LedoitWolf
 
 from a2d_tf import checks
 from a2d_tf.detectors.base import MIN_INPUTS, Calibration, Columns, Detector, is_cost_like
-from a2d_tf.detectors.calibration import check_count, kept_scores, threshold_at
+from a2d_tf.detectors.calibration import kept_scores, least_count, threshold_at
 from a2d_tf.detectors.conformal import interpolate
 from a2d_tf.errors import InvalidInputError
 
@@ -63,16 +63,12 @@ class Profile(Detector):
         return np.inf
 
     def check_counts(self, benign: int, adversarial: int) -> None:
-        try:
-            check_count(benign // 2, self.fpr)
-        except InvalidInputError as error:
+        least = 2 * max(least_count(self.fpr), MIN_INPUTS)
+        if benign < least:
             raise InvalidInputError(
-                f"{error} ({benign} in all, of which half set the threshold)"
-            ) from error
-        if benign < 2 * MIN_INPUTS:
-            raise InvalidInputError(
-                f"expected at least {2 * MIN_INPUTS} benign images to fit a profile, got "
-                f"{benign}; give more of them"
+                f"expected at least {least} benign images to fit a profile to a false-positive "
+                f"rate of {self.fpr}, half of which set its threshold, got {benign}; give more "
+                "images or a higher rate"
             )
 
     def fit(

@@ -86,8 +86,8 @@ def test_the_rate_holds_in_random_partings(rate: float) -> None:
 
 
 @pytest.mark.parametrize("fpr, count, message", [
-    (0.05, 37, "at least 19 benign images.*half set the threshold"),
-    (0.5, 19, "at least 20 benign images to fit a profile, got 19"),
+    (0.05, 37, "at least 38 benign images .* of 0.05, half of which set its threshold, got 37"),
+    (0.5, 19, "at least 20 benign images to fit a profile .*, got 19"),
 ])
 def test_too_few_benign_images_are_refused(fpr: float, count: int, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):

@@ -40,7 +40,8 @@ def folder(
 
 def test_fit_and_detect(run: RunScript, folder: Path) -> None:
     fitted = run("fit_detector", "--model=model.keras", "--images=benign.npz",
-                 "--attacks=bim,jsma", "--preset=mnist", "--fpr=0.1", "--out=detector", cwd=folder)
+                 "--attacks=bim,jsma", "--preset=mnist", "--detector=zscore", "--fpr=0.1",
+                 "--out=detector", cwd=folder)
     assert fitted.returncode == 0, fitted.stderr
     (folder / "model.keras").rename(folder / "renamed.keras")  # the detector has its own
     judged = run("detect", "--detector=detector", "--images=bytes.npz", "--out=out/verdicts.csv",
@@ -64,7 +65,7 @@ def test_fit_and_detect(run: RunScript, folder: Path) -> None:
 @pytest.mark.long
 def test_verdicts_only(run: RunScript, folder: Path) -> None:
     fitted = run("fit_detector", "--model=model.keras", "--images=benign.npz", "--fpr=0.1",
-                 "--out=quick", cwd=folder)
+                 "--attacks=bim-search", "--out=quick", cwd=folder)
     assert fitted.returncode == 0, fitted.stderr
     stored = json.loads((folder / "quick" / "a2d.json").read_text())["features"]
     assert list(stored) == ["bim-search"]
@@ -225,14 +226,17 @@ BAD = {
         ("select_attacks", "--model=model.keras", "--images=few.npz"), "must end in .json"
     ),
     "no detector": (("detect", "--detector=notes", "--images=few.npz"), "a detector folder"),
-    "too few to fit": ((*FIT, "--preset=mnist"), "at least 10 benign images"),
+    "too few to fit": ((*FIT, "--preset=mnist"), "at least 20 benign images"),
     "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),
     "attack named twice": ((*FIT, "--attacks=bim,bim"), "must name each but once"),
-    "Z-score with adversarial images": ((*FIT, "--images=benign.npz", "--adversarial=few.npz"),
-                                        "expected benign images alone"),
+    "Z-score with adversarial images": (
+        (*FIT, "--images=benign.npz", "--adversarial=few.npz"), "expected benign images alone"
+    ),
     "K-NN without adversarial images": ((*FIT, "--detector=knn"), "and 0 adversarial"),
     "no such module": ((*FIT, "--features=nothing:There"), "expected a feature at module:Class"),
-    "a detector that cannot judge": ((*FIT, "--features=kd"), "weighs its columns for kd"),
+    "a detector that cannot judge": (
+        (*FIT, "--features=kd", "--detector=zscore"), "weighs its columns for kd"
+    ),
     "no such module to import": (
         ("detect", "--detector=broken", "--images=few.npz", "--import_modules=nothing"),
         "expected --import_modules to name modules, got 'nothing'",
