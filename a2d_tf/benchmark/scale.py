@@ -147,6 +147,7 @@ def _nodes() -> Iterator[str]:
             cluster.add_node(num_cpus=1, include_dashboard=False)
         yield cluster.address
     finally:
+        import_ray().shutdown()  # a cluster does not remove a node that this process uses
         cluster.shutdown()
 
 
