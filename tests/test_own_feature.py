@@ -78,6 +78,10 @@ def test_scripts_take_it_by_its_path(
     assert "a feature out of" in forgotten.stderr and "own_feature" in forgotten.stderr
     judged = run_script(*judge, "--import_modules=own_feature", cwd=folder, path=str(DATA))
     assert judged.returncode == 0, judged.stderr
+    # A module is found in the folder where the script is called, too.
+    (folder / f"{NAME.split(':')[0]}.py").write_text((DATA / "own_feature.py").read_text())
+    judged = run_script(*judge, "--import_modules=own_feature", cwd=folder)
+    assert judged.returncode == 0, judged.stderr
     rows = list(csv.DictReader((folder / "verdicts.csv").read_text().splitlines()))
     assert list(rows[0]) == [
         "image", "label", "score", "is_adversarial", "valid", "margin", "blur",

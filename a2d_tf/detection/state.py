@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.classifiers import Classifier
-from a2d_tf.detectors import Detector, Profile
+from a2d_tf.detectors import Detector
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import AttackCost, Feature
 from a2d_tf.features.base import Side
@@ -89,10 +89,8 @@ def fit_detector(
 ) -> Detector:
     """Fits a detector on columns f64[N,D] as they were measured; gives it back."""
     oriented = values * orientation(features, columns)
-    if not isinstance(detector, Profile):
-        return detector.fit(oriented, is_adversarial)
     either = np.array(_sides(features, columns)) == "either"
-    return detector.fit(oriented, is_adversarial, either=either)
+    return detector.fit_sided(oriented, is_adversarial, either)
 
 
 def _sides(features: Mapping[str, Feature], columns: Mapping[str, Sequence[str]]) -> list[Side]:

@@ -137,6 +137,19 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         """What to do if the detector flags nothing."""
         return "calibrate it to a false-positive rate, or choose other features or settings"
 
+    def fit_sided(self: Self, X: ArrayLike, y: ArrayLike, either: ArrayLike) -> Self:
+        """As `fit`, for columns of which it may not be known on which side adversarial inputs lie.
+
+        A detector that makes use of that overrides this method, and says `is_two_sided`.
+
+        Args:
+          X: columns [N, D].
+          y: bool[N], which inputs are adversarial.
+          either: bool[D], the columns of which the side is not known; the others are low for
+            adversarial inputs.
+        """
+        return self.fit(X, y)
+
     @overload
     def score(self, X: ArrayLike) -> NDArray[np.float32]: ...
 

@@ -88,6 +88,9 @@ class Profile(Detector):
         self._given = None if either is None else np.asarray(either, np.bool_)
         return super().fit(X, y)
 
+    def fit_sided(self: Self, X: ArrayLike, y: ArrayLike, either: ArrayLike) -> Self:
+        return self.fit(X, y, either=either)
+
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
         """Half of the benign images, drawn at random, are learned from; the others judge that."""
         either = np.ones(columns.shape[1], np.bool_) if self._given is None else self._given

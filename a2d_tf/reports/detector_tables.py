@@ -79,13 +79,15 @@ def with_benign_only(unseen: Cells, cells: Cells, benign_only: Sequence[str]) ->
 
 def success(threat: Mapping[str, Any]) -> str:
     """The share of images on which a threat fooled the classifier, in words where it is small."""
-    few = ", fails on most" if threat["success_rate"] < MOSTLY else ""
-    return f"{100 * threat['success_rate']:.1f} %{few}"
+    return f"{100 * threat['success_rate']:.1f} %{_few(threat)}"
 
 
 def _images(threat: Mapping[str, Any]) -> str:
-    few = ", fails on most" if threat["success_rate"] < MOSTLY else ""
-    return f"{threat['tested']} of {threat['crafted']}{few}"
+    return f"{threat['tested']} of {threat['crafted']}{_few(threat)}"
+
+
+def _few(threat: Mapping[str, Any]) -> str:
+    return ", fails on most" if threat["success_rate"] < MOSTLY else ""
 
 
 def _short(name: str) -> str:
