@@ -20,7 +20,7 @@ from a2d_tf.images.spec import Images
 from a2d_tf.reports.tables import Table
 from a2d_tf.scoring import Options, score_dataset
 from a2d_tf.scoring.exported import Judge
-from a2d_tf.scoring.ray_session import LOOPBACK, import_ray, session
+from a2d_tf.scoring.ray_session import LOOPBACK, import_ray, session, silent_stderr
 from a2d_tf.serving import ServeOptions, serving
 
 NODES = 4
@@ -177,7 +177,8 @@ def _serve(
         serve.start(http_options={"host": LOOPBACK, "port": port})
         serve.run(serve.deployment(Bare, max_ongoing_requests=CLIENTS).bind())
         bare = _requests_a_second([f"http://{LOOPBACK}:{port}/"] * CLIENTS, body, seconds)
-        serve.shutdown()
+        with silent_stderr():
+            serve.shutdown()
     return {
         "requests a second": ours, "requests a second (classify)": verdicts,
         "requests a second of the classifier": bare,
