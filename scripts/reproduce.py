@@ -25,6 +25,7 @@ flags.DEFINE_integer(
     + ", ".join(f"{one.limit} for {name}" for name, one in EXPERIMENTS.items()) + ".",
     lower_bound=1,
 )
+cli.define_names("threats", [], "Out of those of the experiment; none takes all.")
 cli.define_names("seeds", [], "Seeds to draw images by; none takes the first, as published.")
 cli.define_names(
     "baselines", ["kd", "lid"],
@@ -55,6 +56,7 @@ def main() -> None:
         model_dir=FLAGS.model_dir,
         baselines=FLAGS.baselines,
         progress=cli.TerminalProgress(),
+        threats=FLAGS.threats,
     ))
     report = f"{workdir / FLAGS.experiment}.md"
     cli.report(

@@ -1,5 +1,6 @@
 """Step sizes for a classifier that has no preset, chosen on benign images."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -32,11 +33,13 @@ def calibrate(
     benign: ImageSource,
     *,
     cost: int = MEDIAN_COST,
+    on_finished: Callable[[int], None] | None = None,
 ) -> Attack:
     """Chooses the step size of an attack so that benign images have a wanted median cost.
 
     The higher this cost, the finer is the resolution of costs, and the longer does counting take.
     The attack may take twice as many steps, and the radius of its ball is large enough for all.
+    Costs are searched while the step is chosen, in at most `MAX_ROUNDS` rounds.
 
     Args:
       name: "bim", "bim2", "bim-search" or "bim2-search", as for `preset`. Attacks whose settings
@@ -45,10 +48,11 @@ def calibrate(
       benign: f32[N,H,W,C] with N >= 1, or a dataset of such images; at most the first 200 are
         used.
       cost: the wanted median cost of benign images, at least 10.
+      on_finished: called with 1 after each round.
 
     Returns:
-      The attack. The median cost of `benign` is within a few percent of `cost`, unless the
-      classifier's outputs are too coarse for that.
+      The attack. The median cost of `benign` by search is within a few percent of `cost`, unless
+      the classifier's outputs are too coarse for that; the counted one is a little lower.
 
     Raises:
       InvalidInputError: "dba", no images, a cost below 10, or most images keep their label at any
@@ -72,6 +76,8 @@ def calibrate(
     step, trial = longest, _Trial(replace(template, search=True), cost)
     for _ in range(MAX_ROUNDS):
         median = trial.median_cost(classifier, images, step)
+        if on_finished:
+            on_finished(1)
         if step == longest and median == trial.max_iterations:
             raise InvalidInputError(
                 f"expected benign images that {name} can push over a boundary, got a label that "
@@ -81,11 +87,6 @@ def calibrate(
             break
         step *= (median + 0.5) / cost
     classifier.discard_graphs(trial)
-    if not template.search:
-        # Counted costs are a little lower than searched ones.
-        counted = _Trial(replace(template, search=False), cost)
-        step *= (counted.median_cost(classifier, images, step) + 0.5) / cost
-        classifier.discard_graphs(counted)
     iterations = MAX_TO_MEDIAN_RATIO * cost
     return replace(template, eps=step * iterations, step=step, max_iterations=iterations)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from a2d_tf import attacks, threats
 from a2d_tf.attacks import BIM, Attack
+from a2d_tf.attacks.step_size import MAX_ROUNDS
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation.attack_selection import recipes_of
 from a2d_tf.evaluation.experiment_data import FIT, ExperimentData
@@ -51,9 +52,8 @@ def _calibrated(data: ExperimentData, name: str) -> Attack:
         return attacks.calibrate(name, data.classifier, benign)
 
     def make() -> Arrays:
-        with data.progress.stage(f"choose the steps of {name}", 1) as advance:
-            attack = attacks.calibrate(name, data.classifier, benign)
-            advance(1)
+        with data.progress.stage(f"choose the step of {name}", MAX_ROUNDS) as advance:
+            attack = attacks.calibrate(name, data.classifier, benign, on_finished=advance)
         return {field: np.array(getattr(attack, field)) for field in FIELDS}
 
     key = data.cache_key | {"own": name}

@@ -10,7 +10,7 @@ from a2d_tf.reports import comparison_figures
 from a2d_tf.detectors import KNN, ZScore
 from a2d_tf.reproduction.accuracy import Accuracy, accuracy
 from a2d_tf.evaluation.experiment_data import FIT, ExperimentData
-from a2d_tf.evaluation.published import published
+from a2d_tf.evaluation.published import published, with_searches
 from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
 from a2d_tf.reproduction.table2 import ATTACKS, THREATS
 from a2d_tf.reports.tables import Table
@@ -35,7 +35,7 @@ def assemble(datasets: Mapping[str, list[ExperimentData]]) -> ReproductionResult
     tables, panels = [], {}
     for dataset, every in datasets.items():
         threats = list(every[0].threats)
-        paper = published("figure6_knn_mean_accuracy")[dataset]
+        paper = with_searches(published("figure6_knn_mean_accuracy")[dataset])
         results[dataset] = {}
         for name, bars in (("knn", _knn), ("zscore", _zscore)):
             table = _mean([bars(data) for data in every])

@@ -31,6 +31,7 @@ class ReproductionConfig:
         Env 2, with the files of `env2.SETTINGS`, which are not trained.
       baselines: names of the features to compare with.
       progress: follows the stages.
+      threats: names of the experiment's threats that are taken; none for all.
     """
 
     datasets: Sequence[str]
@@ -41,6 +42,7 @@ class ReproductionConfig:
     model_dir: str | Path | None
     baselines: Sequence[str]
     progress: Progress
+    threats: Sequence[str] = ()
 
     def comparisons(
         self,
@@ -51,7 +53,13 @@ class ReproductionConfig:
         slow_limit: int = 0,
         baselines: Sequence[str | Feature] = (),
     ) -> Iterator[tuple[Comparison, Path]]:
-        """A comparison and its folder for every seed."""
+        """A comparison and its folder for every seed.
+
+        Raises:
+          InvalidInputError: none of the wanted threats is among these.
+        """
+        if self.threats:
+            threats = self._wanted(threats)
         for seed in self.seeds or (0,):
             yield Comparison(
                 dataset=dataset, limit=self.limit, threats=threats, attacks=attacks,
@@ -72,6 +80,16 @@ class ReproductionConfig:
             )[0]
             for comparison, folder in self.comparisons(dataset, threats, attacks)
         ]
+
+    def _wanted(
+        self, threats: Sequence[str] | Mapping[str, Threat]
+    ) -> Sequence[str] | Mapping[str, Threat]:
+        names = [name for name in threats if name in self.threats]
+        if not names:
+            raise InvalidInputError(
+                f"expected a threat out of {', '.join(threats)}, got {', '.join(self.threats)}"
+            )
+        return {name: threats[name] for name in names} if isinstance(threats, Mapping) else names
 
     def model(self, dataset: str) -> Path | None:
         """The dataset's classifier.
@@ -105,11 +123,15 @@ class ReproductionResult(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """An experiment, the datasets that it is about, and its default number of images per cell."""
+    """An experiment, the datasets that it is about, and its default number of images per cell.
+
+    `takes_threats` tells whether it can be made of some of its threats.
+    """
 
     run: Callable[[ReproductionConfig], ReproductionResult]
     datasets: tuple[str, ...]
     limit: int
+    takes_threats: bool = False
 
 
 def reproduce(
@@ -118,12 +140,18 @@ def reproduce(
     """Runs or resumes an experiment and writes NAME.json, NAME.md and NAME.png to its folder.
 
     Raises:
-      InvalidInputError: a dataset that it is not about; see also `run_comparison`.
+      InvalidInputError: a dataset that it is not about, or a choice of threats where it takes
+        none; see also `run_comparison`.
     """
     if foreign := [dataset for dataset in config.datasets if dataset not in experiment.datasets]:
         raise InvalidInputError(
             f"expected datasets out of {', '.join(experiment.datasets)} for {name}, got "
             f"{', '.join(foreign)}"
+        )
+    if config.threats and not experiment.takes_threats:
+        raise InvalidInputError(
+            f"expected no choice of threats for {name}, which needs all of its own, got "
+            f"{', '.join(config.threats)}; leave them out"
         )
     result = experiment.run(config)
     picture = f"{name}.png"

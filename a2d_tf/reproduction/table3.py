@@ -1,5 +1,6 @@
 """Table 3: queries and accuracy of the costs beside LCR, at equal accuracy on benign images."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from a2d_tf.evaluation.cache_keys import settings_key
 from a2d_tf.evaluation.experiment_data import BENIGN, FIT, TEST, ExperimentData
-from a2d_tf.evaluation.published import published
+from a2d_tf.evaluation.published import published, with_searches
 from a2d_tf.features import FitData
 from a2d_tf.reports import comparison_figures
 from a2d_tf.reports.tables import Table
@@ -42,7 +43,7 @@ def run_table3(config: ReproductionConfig) -> ReproductionResult:
     rows, panels = [], {}
     for dataset in config.datasets:
         every = [_rows(data, dataset) for data in env2.data(config, dataset, ATTACKS)]
-        paper = published("table3")[dataset]
+        paper = with_searches(published("table3")[dataset])
         means = {name: _mean([rows[name] for rows in every]) for name in every[0]}
         results[dataset] = {name: row._asdict() for name, row in means.items()}
         for name, row in means.items():
@@ -86,7 +87,7 @@ def _rows(data: ExperimentData, dataset: str) -> dict[str, Row]:
         found["lcr"] = _lcr_row(data, dataset)
     for name in data.attacks:
         wanted = found["lcr"].accuracy_benign if "lcr" in found else (
-            published("table3")[dataset][name][4]
+            with_searches(published("table3")[dataset])[name][4]
         )
         benign, *others = (
             data.costs(kind, TEST, [name])[:, 0] for kind in (BENIGN, *data.threats)
@@ -98,40 +99,44 @@ def _rows(data: ExperimentData, dataset: str) -> dict[str, Row]:
 def _lcr_row(data: ExperimentData, dataset: str) -> Row:
     """LCR with the sequential test, whose threshold is that of the benign images of the fit."""
     feature: Any = env2.lcr(dataset)  # a baseline, which the library does not import
+    kinds = (BENIGN, *data.threats)
+    benign = data.samples(BENIGN, FIT).images
+    key = data.cache_key | {"feature": settings_key(feature)}
 
-    def make() -> Arrays:
-        kinds = (BENIGN, *data.threats)
-        with data.progress.stage("mutants of lcr", 2 + len(kinds)) as advance:
-            benign = data.samples(BENIGN, FIT).images
+    def fit() -> Arrays:
+        with data.progress.stage("mutants of lcr", 2) as advance:
             fitted = feature.fit(data.classifier, FitData(
                 benign, data.dataset.x_train, data.dataset.y_train
             ))
             advance(1)
-            test = feature.sequential_test(fitted.measure(data.classifier, benign))
+            rates = fitted.measure(data.classifier, benign)
             advance(1)
-            arrays: Arrays = {"threshold": np.array(test.threshold)}
-            for kind in kinds:
-                judged = fitted.judge(data.classifier, data.samples(kind, TEST).images, test)
-                arrays[f"{kind}/asked"] = judged.asked
-                arrays[f"{kind}/adversarial"] = judged.is_adversarial
-                advance(1)
-        return arrays
+        return dict(fitted.learned) | {"rates": rates}
 
-    key = data.cache_key | {
-        "feature": settings_key(feature),
-        "threats": {name: settings_key(recipe) for name, recipe in data.threats.items()},
+    def judge(kind: str) -> Arrays:
+        images = data.samples(kind, TEST).images
+        with data.progress.stage(f"mutants asked about {kind}", len(images)) as advance:
+            judged = fitted.judge(data.classifier, images, test, on_finished=advance)
+        return {"asked": judged.asked, "adversarial": judged.is_adversarial}
+
+    learned = data.stages.arrays("lcr/fit", key, fit)
+    fitted = replace(feature, learned={
+        name: array for name, array in learned.items() if name != "rates"
+    })
+    test = feature.sequential_test(learned["rates"])
+    found = {
+        kind: data.stages.arrays(
+            f"lcr/{kind}/sequential", key | data.sample_key(kind, TEST), partial(judge, kind)
+        )
+        for kind in kinds
     }
-    stored = data.stages.arrays("lcr/sequential", key, make)
+    adversarial = [found[threat] for threat in data.threats]
     return Row(
-        queries_adversarial=float(np.mean([
-            stored[f"{threat}/asked"].mean() for threat in data.threats
-        ])),
-        accuracy_adversarial=float(np.mean([
-            stored[f"{threat}/adversarial"].mean() for threat in data.threats
-        ])),
-        queries_benign=float(stored[f"{BENIGN}/asked"].mean()),
-        threshold=float(stored["threshold"]),
-        accuracy_benign=float(1 - stored[f"{BENIGN}/adversarial"].mean()),
+        queries_adversarial=float(np.mean([one["asked"].mean() for one in adversarial])),
+        accuracy_adversarial=float(np.mean([one["adversarial"].mean() for one in adversarial])),
+        queries_benign=float(found[BENIGN]["asked"].mean()),
+        threshold=test.threshold,
+        accuracy_benign=float(1 - found[BENIGN]["adversarial"].mean()),
     )
 
 

@@ -99,9 +99,18 @@ def test_settings_are_those_of_table_6() -> None:
     assert env2.baselines("imagenet") == ["margin"]
 
 
+def test_some_threats_are_left_out(config: Callable[..., ReproductionConfig]) -> None:
+    (comparison, _), = env2.comparisons(config(threats=["jsma", "bb"]), "mnist", ["bim"])
+    assert list(comparison.threats) == ["jsma"]
+    with pytest.raises(InvalidInputError, match="a threat out of fgsm, jsma, got bb"):
+        list(env2.comparisons(config(threats=["bb"]), "mnist", ["bim"]))
+    with pytest.raises(InvalidInputError, match="no choice of threats for table7"):
+        reproduce("table7", EXPERIMENTS["table7"], config(threats=["fgsm"]))
+
+
 @pytest.mark.long
 def test_no_dba_where_its_distance_is_unknown(config: Callable[..., ReproductionConfig]) -> None:
-    for dataset, counted in (("mnist", ["bim", "dba"]), ("imagenet", ["bim"])):
+    for dataset, counted in (("mnist", ["bim", "dba"]), ("imagenet", ["bim-search"])):
         (comparison, folder), = env2.comparisons(config(), dataset, ["bim", "dba"])
         assert comparison.attacks == counted and folder.name == f"{dataset}-env2"
     assert comparison.preset == "own" and comparison.dataset.endswith("/imagenet")
