@@ -75,7 +75,14 @@ def run(main: Callable[[], None]) -> None:
     script.__doc__ = as_commands(script.__doc__ or "")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
-    app.run(lambda argv: _guarded(main), flags_parser=_parse)
+    try:
+        try:
+            app.run(lambda argv: _guarded(main), flags_parser=_parse)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # who reads the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
 
 
 def as_commands(text: str) -> str:
@@ -124,6 +131,8 @@ def _guarded(main: Callable[[], None]) -> None:
             main()
         for warning in caught:
             print(f"note: {warning.message}", file=sys.stderr)
+    except BrokenPipeError:
+        raise
     except (A2DError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -168,9 +177,16 @@ def fail(error: object) -> NoReturn:
 flags.disclaim_key_flags()  # what is defined here belongs to the script, and to its --help
 
 
-def define_model_flags() -> None:
-    """The flags that `load_classifier` reads."""
-    define_path("model", "A .keras, .h5 or SavedModel.", required=True)
+def define_model_flags(*, otherwise: str | None = None) -> None:
+    """The flags that `load_classifier` and `loading` read.
+
+    Args:
+      otherwise: what happens without a model; None if it must be given.
+    """
+    define_path(
+        "model", "; ".join(filter(None, ["A trained .keras, .h5 or SavedModel", otherwise])) + ".",
+        required=otherwise is None,
+    )
     flags.DEFINE_string("signature", None, "Of a SavedModel; serving_default, or the only one.")
     flags.DEFINE_string("output", None, "Of several: the logits, probabilities or labels.")
     flags.DEFINE_bool("probabilities", None, "Whether the output is probabilities; else looked at.")
@@ -337,12 +353,16 @@ def reals(flag: str) -> list[float]:
 
 def load_classifier() -> Classifier:
     """The classifier in the flags, after the modules of its layers have been imported."""
-    _import_modules()
+    settings = loading()
     with about("model"):
-        return Classifier.load(
-            FLAGS.model, bounds(), signature=FLAGS.signature, output=FLAGS.output,
-            probabilities=FLAGS.probabilities, safe_mode=FLAGS.safe_mode,
-        )
+        return Classifier.load(FLAGS.model, bounds(), **settings)
+
+
+def loading() -> dict[str, Any]:
+    """How a classifier is loaded, after the modules of its layers have been imported."""
+    _import_modules()
+    names = ("signature", "output", "probabilities", "safe_mode")
+    return {name: FLAGS[name].value for name in names}
 
 
 def load_detector(flag: str = "detector", folder: str | None = None) -> A2D:

@@ -27,8 +27,7 @@ cli.define_folder(
     "workdir", "Where stages and results go; runs/DATASET by default.",
     default=lambda: os.path.join("runs", Path(FLAGS.dataset).stem),
 )
-cli.define_path("model", "A trained .keras, .h5 or SavedModel; none trains one.")
-cli.define_limit()
+cli.define_model_flags(otherwise="none trains one")
 flags.DEFINE_integer(
     "limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.", lower_bound=1
 )
@@ -58,7 +57,6 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("shuffle", False, "Draw the images at random, not the first as published.")
 cli.define_seed("Seed of the drawing, the training and the baselines.")
-cli.define_bounds()
 cli.define_json()
 
 
@@ -80,6 +78,7 @@ def main() -> None:
             baselines=FLAGS.baselines,
             preset=FLAGS.preset or "",
             bounds=cli.bounds(),
+            loading=cli.loading(),
             slow_limit=FLAGS.slow_limit,
             shuffle=FLAGS.shuffle,
             seed=FLAGS.seed,

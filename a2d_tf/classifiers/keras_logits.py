@@ -37,7 +37,7 @@ def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
         index = names.index(str(output))
     else:
         raise InvalidInputError(
-            f"expected a model with one output, got {names}; name one of them as output="
+            f"expected a model with one output, got {names}; name one of them as output= (--output)"
             if output is None else
             f"expected an output out of {names} or its index, got {output!r}"
         )

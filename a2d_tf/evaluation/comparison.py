@@ -1,7 +1,8 @@
 """A comparison of detectors on the same model, images and threats, as in Table 2 of the paper."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Comparison:
         steps and radii for the classifier on its benign images (`own_settings`). If it is empty,
         "cifar10" for that dataset, "mnist" for that and the digits, and "own" for others.
       bounds: the pixel range of the classifier.
+      loading: other arguments of `Classifier.load`.
       slow_limit: of how many images per cell the attacks that are too slow for all (`SLOW`) are
         counted; 0 for all.
       shuffle: whether images are drawn at random; otherwise the first ones are taken, as in the
@@ -75,6 +77,7 @@ class Comparison:
     baselines: Sequence[str | Feature] = ()
     preset: str = ""
     bounds: Bounds = Bounds()
+    loading: Mapping[str, Any] = field(default_factory=dict)
     slow_limit: int = 0
     shuffle: bool = False
     seed: int = 0
@@ -170,13 +173,13 @@ def prepare(
         raise InvalidInputError("expected at least one threat and one attack, got none")
     stages = Stages(Path(workdir) / "stages")
     classifier, path, dataset = model_and_dataset(
-        comparison.dataset, model, stages, bounds=comparison.bounds, data_dir=data_dir,
-        seed=comparison.seed, progress=progress,
+        comparison.dataset, model, stages, bounds=comparison.bounds, loading=comparison.loading,
+        data_dir=data_dir, seed=comparison.seed, progress=progress,
     )
     for feature in (one for method in baselines.values() for one in method.features.values()):
         feature.check(classifier)  # before anything is computed
     data = ExperimentData(
-        classifier, files.sha256(path), dataset, {}, {},
+        classifier, _model_key(path, comparison), dataset, {}, {},
         limit=comparison.limit,
         slow_limits={
             name: comparison.slow_limit for name in comparison.attacks
@@ -205,6 +208,16 @@ def prepare(
     return data, path
 
 
+def _model_key(path: Path, comparison: Comparison) -> str:
+    """Names a classifier in the stages: its file, and what its settings make of that."""
+    settings = {
+        name: value for name, value in comparison.loading.items()
+        if value is not None and name != "safe_mode"
+    }
+    digest = files.sha256(path)
+    return f"{digest} {json.dumps(settings, sort_keys=True)}" if settings else digest
+
+
 def _short_name(name: str | Feature) -> str:
     """What a baseline is called in tables: the class alone, if it was given by its path."""
     if isinstance(name, Feature):
@@ -226,7 +239,8 @@ def _settings(
         "bounds": list(comparison.bounds),
         "model": {
             "name": model.name,
-            "sha256": data.cache_key["model"],
+            "sha256": files.sha256(model),
+            "loading": dict(comparison.loading),
             "test_accuracy": data.accuracy,
         },
         "settings": {

@@ -1,6 +1,8 @@
 """The classifier of a comparison, which is trained if none is given, and images that fit it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
@@ -20,6 +22,7 @@ def model_and_dataset(
     stages: Stages,
     *,
     bounds: Bounds,
+    loading: Mapping[str, Any] = {},
     data_dir: str | Path | None,
     seed: int,
     progress: Progress,
@@ -31,6 +34,7 @@ def model_and_dataset(
       model: the classifier's file; None trains the paper's, and keeps it as a stage.
       stages: where it is kept.
       bounds: the range of the pixels.
+      loading: other arguments of `Classifier.load`, for a given file.
       data_dir: see `zoo.load_dataset`.
       seed: seed of the training.
       progress: follows the training.
@@ -45,10 +49,14 @@ def model_and_dataset(
                 f"expected a model for {name}, got none; give one (--model), or train one with "
                 "train.py"
             )
+        if given := [setting for setting, value in loading.items() if value not in (None, True)]:
+            raise InvalidInputError(
+                f"expected a model that has the {', '.join(given)}, got none; give one (--model)"
+            )
         dataset = load_dataset(name, data_dir, bounds)
         path = _trained(name, dataset, stages, seed, progress)
         return Classifier.load(path, bounds), path, dataset
-    classifier = Classifier.load(model, bounds)
+    classifier = Classifier.load(model, bounds, **loading)
     dataset = load_dataset(name, data_dir, bounds, input_shape=classifier.input_shape)
     classifier.input_spec.check_shape(dataset.x_test.shape)
     dataset.check_classes(classifier.logits(dataset.x_test[:1]).shape[-1], name)

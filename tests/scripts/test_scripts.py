@@ -273,6 +273,17 @@ def test_a_script_in_a_fresh_interpreter(folder: Path) -> None:
     assert "Table 2" in done.stdout and "--workdir" in done.stdout
 
 
+@pytest.mark.long
+def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:
+    help_of = [sys.executable, str(SCRIPTS / "compare.py"), "--help"]
+    with subprocess.Popen(
+        help_of, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as shown:
+        assert shown.stdout and shown.stderr
+        shown.stdout.close()  # before anything was written
+        assert shown.stderr.read() == "" and shown.wait() == 0
+
+
 def test_old_flags_work_with_a_note(run: RunScript, folder: Path) -> None:
     done = run("compare", "--defences=zap", "--first=3", "--workdir=old", cwd=folder)
     assert done.returncode == 1
