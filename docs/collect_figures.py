@@ -11,6 +11,7 @@ from pathlib import Path
 
 import choose_tables
 import comparison_tables
+import env2_tables
 import scale_tables
 import under_attack_tables
 
@@ -24,6 +25,7 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     "published-cifar10": partial(comparison_tables.published_rows, "CIFAR-10"),
     "selection": comparison_tables.selection_rows,
     **choose_tables.TABLES,
+    **env2_tables.TABLES,
     **scale_tables.TABLES,
     **under_attack_tables.TABLES,
 }

@@ -1,0 +1,49 @@
+"""The tables of Env 2 in docs/results.md, from what reproduce.py wrote."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from comparison_tables import RATE, number, price
+from stored_results import stored
+
+THREATS = {
+    "fgsm": "FGSM", "fgsm-normalised": "FGSM, normalised", "jsma": "JSMA", "deepfool": "DeepFool",
+    "cw": "C&W", "bb": "BB",
+}
+
+
+def detector_rows(dataset: str) -> list[list[str]]:
+    """A row for each detector: AUROC with the paper's, the share detected, and the price."""
+    part: dict[str, Any] = stored(f"table2_env2_{dataset}")["datasets"][dataset]
+    run, = part["runs"]
+    threats = list(run["cells"])
+    names = list(run["columns"])
+    rows = [["detector", *(text for one in threats for text in (THREATS[one], "paper")), "passes"]]
+    for name in names:
+        cells = [run["cells"][threat].get(name) for threat in threats]
+        rows.append([f"`{name}`", *(
+            text for threat, cell in zip(threats, cells) for text in (
+                f"{cell['auroc']:.3f}, {cell['tpr_at_fpr'][RATE]:.0%}" if cell else "",
+                number(part["published"].get(threat, {}).get(name)),
+            )
+        ), price(run["passes"][name]) if run["passes"][name] else ""])
+    return rows
+
+
+def size_rows(dataset: str) -> list[list[str]]:
+    """How many benign and adversarial images each cell has."""
+    run, = stored(f"table2_env2_{dataset}")["datasets"][dataset]["runs"]
+    cells = {threat: row["margin"]["tested"] for threat, row in run["cells"].items()}
+    return [
+        ["images", *(THREATS[one] for one in cells)],
+        ["benign", *(str(benign) for benign, _ in cells.values())],
+        ["adversarial", *(str(adversarial) for _, adversarial in cells.values())],
+    ]
+
+
+DATASETS = ("mnist", "cifar10", "imagenet")
+TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
+    **{f"env2-{name}": partial(detector_rows, name) for name in DATASETS},
+    **{f"env2-{name}-sizes": partial(size_rows, name) for name in DATASETS},
+}
