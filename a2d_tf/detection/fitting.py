@@ -92,8 +92,11 @@ def fit(
         for name, feature in features.items()
     }
     check_combination(resolved, detector)
-    fitted = _fit_features(classifier, resolved, fitted_on, options)
-    tables = [_judgeable(_measure(classifier, fitted, part, options)) for part in parts]
+    fitted = fit_features(classifier, resolved, fitted_on, options)
+    tables = [
+        _judgeable(measure_fit(classifier, fitted, part.images, part.rows, options))
+        for part in parts
+    ]
     warn_of_costs_at_the_cap(fitted, tables[0])
     columns = {
         name: tuple(feature.column_names(name, tables[0].features[name].values.shape[1]))
@@ -210,9 +213,11 @@ def _sources(options: FitOptions, benign: int, adversarial: int) -> NDArray[np.i
     return given.astype(np.int64)
 
 
-def _fit_features(
+def fit_features(
     classifier: Classifier, features: Mapping[str, Feature], benign: Images, options: FitOptions
 ) -> dict[str, Feature]:
+    """The features, fitted on benign images f32[N,H,W,C] and on the training data in the options.
+    """
     if not any(feature.needs_fit for feature in features.values()):
         return dict(features)
     if options.training_data is None:
@@ -229,24 +234,33 @@ def _fit_features(
     return {name: feature.fit(classifier, data) for name, feature in features.items()}
 
 
-def _measure(
-    classifier: Classifier, features: Mapping[str, Feature], part: _Part, options: FitOptions
+def measure_fit(
+    classifier: Classifier, features: Mapping[str, Feature], images: Images,
+    rows: NDArray[np.int64], options: FitOptions,
 ) -> FeatureTable:
-    """The features of images of a fit, those that learned from these images among them."""
+    """The features of images of a fit, those that learned from these images among them.
+
+    Args:
+      classifier: the classifier.
+      features: fitted, by name.
+      images: f32[N,H,W,C].
+      rows: i64[N], the benign image of the fit that each is, or was made from; -1 if unknown.
+      options: of the fit.
+    """
     plain = {name: feature for name, feature in features.items() if not feature.needs_fit}
     table = options.measure(
-        classifier, plain, part.images,
+        classifier, plain, images,
         batch_size=options.batch_size, on_finished=options.on_finished,
     )
-    if len(plain) == len(features) or not len(part.images):
+    if len(plain) == len(features) or not len(images):
         return table
     batches = list(
-        classifier.batches(part.images, options.batch_size, **needs(features.values()))
+        classifier.batches(images, options.batch_size, **needs(features.values()))
     )
     measured = dict(table.features)
     for name, feature in features.items():
         if name not in plain:
-            values = feature.measure_fit_batches(classifier, batches, part.rows)
+            values = feature.measure_fit_batches(classifier, batches, rows)
             queries, gradients = (
                 np.full(len(values), count, np.int64)
                 for count in feature.passes_of(values.shape[1])

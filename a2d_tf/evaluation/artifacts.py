@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN, TEST, ExperimentData
+from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
 from a2d_tf.evaluation.methods import Scores
+from a2d_tf.evaluation.splits import TEST
 from a2d_tf.images.bounds import to_unit
 from a2d_tf.reports import comparison_page, page
 from a2d_tf.reports.comparison_table import ranking

@@ -124,7 +124,7 @@ def run_comparison(
     recipes = list(data.threats)
     methods = simplest_methods() | default_methods() | cost_methods(data) | baselines
     scorers = {
-        name: Scorer(name, method, data, comparison.seed, progress)
+        name: Scorer(method, data)
         for name, method in methods.items()
     }
     scores = _all_scores(scorers, methods, recipes)
@@ -135,8 +135,7 @@ def run_comparison(
         "baselines": list(baselines),
         "benign_only": [name for name, one in methods.items() if not one.learns_from_threats],
         "passes": {
-            name: scorer.passes(next(iter(scores[name].values())))
-            for name, scorer in scorers.items()
+            name: scorer.passes() for name, scorer in scorers.items()
         },
         # Threats that are given as they are have no published figures.
         **summary.summarize(
@@ -185,7 +184,7 @@ def prepare(
             name: comparison.slow_limit for name in comparison.attacks
             if name in SLOW and comparison.slow_limit
         },
-        shuffle=comparison.seed if comparison.shuffle else None,
+        shuffle=comparison.seed if comparison.shuffle else None, noise_seed=comparison.seed,
         stages=stages, progress=progress,
     )
     if isinstance(recipes, Mapping):
@@ -201,7 +200,7 @@ def prepare(
         name: AttackCost(attack=attack) for name, attack in costs.items()
     }
     others = {
-        name: feature for method in baselines.values() if not method.needs_images
+        name: feature for method in baselines.values()
         for name, feature in method.features.items()
     }
     data.set_features(compared | {DIRECTIONS: DirectionCosts()}, others)

@@ -12,8 +12,11 @@ from a2d_tf.attacks import Attack
 from a2d_tf.attacks.base import cost_dtype
 from a2d_tf.attacks.runner import Costs
 from a2d_tf.classifiers import Classifier
+from a2d_tf.detection.fitting import FitOptions, add_noise, measure_fit
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.cache_keys import settings_key
+from a2d_tf.evaluation.feature_fits import fitted
+from a2d_tf.evaluation.splits import FIT, split
 from a2d_tf.features import AttackCost, Feature, FeatureTable, measure
 from a2d_tf.images.spec import Images, Labels
 from a2d_tf.reports.progress import Progress
@@ -22,9 +25,7 @@ from a2d_tf.threats import Threat
 from a2d_tf.zoo.datasets import Dataset
 
 BENIGN = "benign"
-FIT, CALIBRATION, TEST = "fit", "calibration", "test"
-MIN_FIT = 100  # so that K = 100 neighbours are not simply all inputs of the fit
-MIN_CALIBRATION = 100  # enough for a false-positive rate of 1 %
+NOISY = "noisy-"  # before the name of the threat that the noise is as strong as
 
 
 class SampleSet(NamedTuple):
@@ -61,7 +62,8 @@ class ExperimentData:
       model_key: names the classifier in the stages.
       dataset: its test images are used; its training images are there for features that learn.
       threats: the recipes for adversarial inputs, by name.
-      features: the features that need no fit, by name, in the order of the columns.
+      features: the features, by name, in the order of the columns. Those that learn do so from the
+        benign images of the fit and from the training images.
       others: features to compare with them; attacks among these are not among `attacks`.
       limit: benign test images; fewer if the dataset does not have as many.
       slow_limits: for features that are too slow for all images, by name: of how many images of
@@ -69,6 +71,7 @@ class ExperimentData:
         from these.
       shuffle: seed by which the images are drawn at random; None takes the first ones, as in the
         paper (section 5.1).
+      noise_seed: seed of the noise of noisy images.
       stages: where results are kept.
       progress: follows the stages.
 
@@ -88,6 +91,7 @@ class ExperimentData:
         limit: int,
         slow_limits: Mapping[str, int],
         shuffle: int | None,
+        noise_seed: int = 0,
         stages: Stages,
         progress: Progress,
     ):
@@ -99,13 +103,14 @@ class ExperimentData:
         self.cache_key = {
             "model": model_key, "dataset": dataset.digest(), "limit": limit, "shuffle": shuffle,
         }
+        self.noise_seed = noise_seed
         self.stages = stages
         self.progress = progress
         labels = self._predictions()
         correct = labels == dataset.y_test
         self.accuracy = float(correct.mean())
         self.classes = classifier.logits(dataset.x_test[:1]).shape[-1]
-        self.splits = _split(np.flatnonzero(correct), limit, shuffle)
+        self.splits = split(np.flatnonzero(correct), limit, shuffle)
 
     def set_features(
         self, features: Mapping[str, Feature], others: Mapping[str, Feature] = {}
@@ -113,6 +118,7 @@ class ExperimentData:
         """Sets `features` and `others`, for those that are chosen on the data themselves."""
         self.features = {**others, **features}
         self._compared = dict(features)
+        self._fitted: dict[str, Feature] = {}
 
     @property
     def attacks(self) -> dict[str, Attack]:
@@ -128,7 +134,7 @@ class ExperimentData:
         return [BENIGN, *self.threats]
 
     def samples(self, input_type: str, split: str) -> SampleSet:
-        """Benign images, or a threat's successful adversarial ones, of a split.
+        """Benign images, a threat's successful adversarial ones, or noisy ones, of a split.
 
         Raises:
           InvalidInputError: the threat never succeeded.
@@ -137,6 +143,8 @@ class ExperimentData:
         if input_type == BENIGN:
             images = self.dataset.x_test[index]
             return SampleSet(images, np.arange(len(index)), 1.0)
+        if input_type.startswith(NOISY):
+            return self._noisy(input_type.removeprefix(NOISY), split)
         crafted = self._crafted(input_type, split)
         source = np.flatnonzero(crafted["success"])
         if not len(source):
@@ -202,6 +210,9 @@ class ExperimentData:
 
     def sample_key(self, input_type: str, split: str) -> dict[str, Any]:
         """What the images of a type and split depend on, as JSON values."""
+        if input_type.startswith(NOISY):
+            key = self.sample_key(input_type.removeprefix(NOISY), split)
+            return key | {"noise": self.noise_seed}
         threat = None if input_type == BENIGN else settings_key(self.threats[input_type])
         return self.cache_key | {"split": split, "threat": threat}
 
@@ -223,18 +234,42 @@ class ExperimentData:
 
         return self.stages.arrays(f"craft/{threat}/{split}", self.sample_key(threat, split), make)
 
+    def _noisy(self, threat: str, split: str) -> SampleSet:
+        """Benign images with noise as strong as a threat, other noise to test than in the fit."""
+        benign, crafted = self.samples(BENIGN, split), self.samples(threat, split)
+        images = add_noise(
+            benign.images[crafted.source_index], crafted.images, self.classifier.bounds,
+            self.noise_seed + (split != FIT),
+        )
+        return crafted._replace(images=images)
+
+    def _ready(self, name: str) -> Feature:
+        """A feature that can measure, fitted if it learns."""
+        feature = self.features[name]
+        if not feature.needs_fit:
+            return feature
+        if name not in self._fitted:
+            self._fitted[name] = fitted(
+                name, feature, self.classifier, self.samples(BENIGN, FIT).images, self.dataset,
+                key=self.cache_key | {"feature": settings_key(feature)}, stages=self.stages,
+                progress=self.progress,
+            )
+        return self._fitted[name]
+
     def _values(self, input_type: str, split: str, name: str) -> NDArray[np.float64]:
         if name in self.slow_limits:
             return self._slow_values(split, name)[input_type]
         return self._measured(input_type, split, name)["values"]
 
     def _measured(self, input_type: str, split: str, name: str) -> Arrays:
-        images = self.samples(input_type, split).images
+        self._ready(name)
+        images, source, _ = self.samples(input_type, split)
         key = self.sample_key(input_type, split) | {"feature": settings_key(self.features[name])}
 
         def make() -> Arrays:
             start = time.perf_counter()
-            table = self._measure(f"{self._title(name)} of {input_type} ({split})", name, images)
+            title = f"{self._title(name)} of {input_type} ({split})"
+            table = self._measure(title, name, images, source if split == FIT else None)
             seconds = np.array(time.perf_counter() - start)
             return {"seconds": seconds, **table.features[name]._asdict()}
 
@@ -265,34 +300,20 @@ class ExperimentData:
         }
         return self.stages.arrays(f"{self._stage(name)}/{split}", key, make)
 
-    def _measure(self, title: str, name: str, images: Images) -> FeatureTable:
+    def _measure(
+        self, title: str, name: str, images: Images, source: NDArray[np.int64] | None = None
+    ) -> FeatureTable:
+        """A feature of images; `source` is given for those of the fit."""
+        feature = {name: self._ready(name)}
         with self.progress.stage(title, len(images)) as advance:
-            feature = {name: self.features[name]}
-            return measure(self.classifier, feature, images, on_finished=advance)
+            if source is None:
+                return measure(self.classifier, feature, images, on_finished=advance)
+            return measure_fit(
+                self.classifier, feature, images, source, FitOptions(on_finished=advance)
+            )
 
     def _stage(self, name: str) -> str:
         return f"cost/{name}" if isinstance(self.features[name], AttackCost) else name
 
     def _title(self, name: str) -> str:
         return f"{name} cost" if isinstance(self.features[name], AttackCost) else name
-
-
-def _split(
-    correct: NDArray[np.intp], limit: int, shuffle: int | None
-) -> dict[str, NDArray[np.intp]]:
-    available = (size for size in map(_sizes, range(limit, 0, -1)) if sum(size) <= len(correct))
-    sizes = next(available, None)
-    if sizes is None:
-        raise InvalidInputError(
-            f"expected at least {sum(_sizes(1))} correctly classified test images and a limit of "
-            f"1, got {len(correct)} and {limit}; use a better classifier or more images"
-        )
-    if shuffle is not None:
-        correct = np.random.default_rng(shuffle).permutation(correct)
-    test, fit, calibration, _ = np.split(correct, np.cumsum(sizes))
-    return {FIT: fit, CALIBRATION: calibration, TEST: test}
-
-
-def _sizes(limit: int) -> tuple[int, int, int]:
-    """Images to test, fit and calibrate on."""
-    return limit, max(limit // 2, MIN_FIT), max(limit // 4, MIN_CALIBRATION)

@@ -8,15 +8,12 @@ import sklearn.base
 from numpy.typing import NDArray
 
 from a2d_tf import detectors
-from a2d_tf.a2d import A2D
-from a2d_tf.detection.fitting import add_noise
 from a2d_tf.detection.result import INVALID, score_known
 from a2d_tf.detection.state import fit_detector, orientation
 from a2d_tf.detectors import Detector
-from a2d_tf.evaluation.cache_keys import settings_key
-from a2d_tf.evaluation.experiment_data import BENIGN, CALIBRATION, FIT, TEST, ExperimentData
+from a2d_tf.evaluation.experiment_data import BENIGN, NOISY, ExperimentData
+from a2d_tf.evaluation.splits import CALIBRATION, FIT, TEST
 from a2d_tf.features import AttackCost, DirectionCosts, Feature, by_name
-from a2d_tf.reports.progress import Progress
 
 # Name, detector and what the report says of it; all of them judge the costs of several attacks.
 ENSEMBLES: tuple[tuple[str, str, str], ...] = (
@@ -32,7 +29,6 @@ DIRECTIONS = "directions"
 # What any other detector must beat: a forward pass, or a single gradient. They are in every table.
 SIMPLEST = ("margin", "msp", "entropy", "energy", "first-order")
 DEFAULT = "response"  # the feature that `A2D` takes by default, with its own detector
-PASSES = "passes"  # among the scores of a method that is fitted on images: its price
 
 Scores = dict[str, NDArray[np.float32]]
 
@@ -63,11 +59,6 @@ class Method:
         """Rebuilds the method."""
         features = ", ".join(map(repr, self.features.values()))
         return f"{self.detector!r} on {features}"
-
-    @property
-    def needs_images(self) -> bool:
-        """Whether it must be fitted on images, since a feature learns or noise is added."""
-        return self.noisy_negatives or any(one.needs_fit for one in self.features.values())
 
 
 def baseline(name: str | Feature, seed: int) -> Method:
@@ -149,123 +140,55 @@ class Scorer:
     takes no part in a fit.
 
     Args:
-      name: the name of the method.
       method: the method.
-      data: the images; features that need no fit are kept there.
-      seed: seed of the noise.
-      progress: follows fits on images.
+      data: the images, and the features of the method among its own.
     """
 
-    def __init__(
-        self, name: str, method: Method, data: ExperimentData, seed: int, progress: Progress
-    ):
-        self._name = name
+    def __init__(self, method: Method, data: ExperimentData):
         self._method = method
         self._data = data
-        self._seed = seed
-        self._progress = progress
         self._is_slow = any(feature in data.slow_limits for feature in method.features)
 
     def scores(self, threats: Sequence[str]) -> Scores:
         """Scores by type of input (CALIBRATION, BENIGN, a threat, ...), fitted on `threats`."""
-        if self._method.needs_images:
-            return self._scores_of_images(threats)
         detector: Detector = sklearn.base.clone(self._method.detector)
         if detector.scores_depend_on_fit:
-            benign = _known(self._measured(BENIGN, FIT))
-            pooled = {}
-            if detector.learns_from_adversarial:
-                pooled = self._data.pooled_rows(threats)
-            adversarial = [
-                _known(self._measured(threat, FIT)[rows]) for threat, rows in pooled.items()
-            ]
-            columns = np.concatenate([benign, *adversarial])
-            fit_detector(
-                detector, self._method.features, self._names(), columns,
-                np.arange(len(columns)) >= len(benign),
-            )
+            self._fit(detector, threats)
         return {
             input_type: _score(detector, self._columns(*where))
             for input_type, where in self._scored().items()
         }
 
-    def passes(self, scores: Scores) -> dict[str, float] | None:
-        """The mean number of queries and of gradients per benign image, besides its label's query.
+    def _fit(self, detector: Detector, threats: Sequence[str]) -> None:
+        pooled = self._data.pooled_rows(threats) if detector.learns_from_adversarial else {}
+        noisy = pooled if self._method.noisy_negatives else {}
+        negatives = [self._measured(BENIGN, FIT), *(
+            self._measured(noisy_type(threat), FIT)[rows] for threat, rows in noisy.items()
+        )]
+        positives = [self._measured(threat, FIT)[rows] for threat, rows in pooled.items()]
+        benign, adversarial = (
+            [_known(columns) for columns in kind] for kind in (negatives, positives)
+        )
+        columns = np.concatenate([*benign, *adversarial])
+        fit_detector(
+            detector, self._method.features, self._names(), columns,
+            np.arange(len(columns)) >= sum(map(len, benign)),
+        )
 
-        Args:
-          scores: what `scores` gave.
+    def passes(self) -> dict[str, float] | None:
+        """The mean number of queries and of gradients per benign image, besides its label's query.
 
         Returns:
           `queries` and `gradients`; None for an attack that is counted of the first images only.
         """
         if self._is_slow:
             return None
-        if PASSES in scores:
-            queries, gradients = map(float, scores[PASSES])
-            return {"queries": queries, "gradients": gradients}
         images = len(self._data.splits[TEST])
         prices = [self._data.query_count(BENIGN, TEST, name) for name in self._method.features]
         return {
             "queries": sum(one.queries for one in prices) / images,
             "gradients": sum(one.gradients for one in prices) / images,
         }
-
-    def _scores_of_images(self, threats: Sequence[str]) -> Scores:
-        recipes = {name: settings_key(recipe) for name, recipe in self._data.threats.items()}
-        key = self._data.cache_key | {
-            "detector": settings_key(self._method.detector),
-            "features": [settings_key(one) for one in self._method.features.values()],
-            "fitted_on": list(threats), "threats": recipes, "seed": self._seed, "holds": PASSES,
-        }
-        stage = f"{self._name}/{'+'.join(threats)}"
-        return dict(self._data.stages.arrays(stage, key, lambda: self._fit_and_score(threats)))
-
-    def _fit_and_score(self, threats: Sequence[str]) -> Scores:
-        data, method, scored = self._data, self._method, self._scored()
-        noisy_types = list(data.threats) if method.noisy_negatives else []
-        title = f"{self._name} fitted on {' and '.join(threats) or 'benign images'}"
-        with self._progress.stage(title, len(scored) + len(noisy_types) + 1) as advance:
-            a2d = A2D(data.classifier, method.features, method.detector)
-            training = None
-            if len(data.dataset.x_train):  # a folder of images has none
-                training = (data.dataset.x_train, data.dataset.y_train)
-            benign = data.samples(BENIGN, FIT).images
-            if method.detector.learns_from_adversarial:
-                pooled = data.pooled_rows(threats)
-                crafted = {threat: data.samples(threat, FIT) for threat in pooled}
-                sources = np.concatenate(
-                    [crafted[threat].source_index[rows] for threat, rows in pooled.items()]
-                )
-                images = np.concatenate(
-                    [crafted[threat].images[rows] for threat, rows in pooled.items()]
-                )
-                a2d.fit(
-                    benign[sources], images, training_data=training, seed=self._seed,
-                    noisy_negatives=method.noisy_negatives,
-                )
-            else:
-                a2d.fit(benign, training_data=training)
-            advance(1)
-            passes = [
-                feature.passes_of(len(a2d.state.columns[name]))
-                for name, feature in a2d.state.features.items()
-            ]
-            scores: Scores = {PASSES: np.asarray(np.sum(passes, axis=0), np.float32)}
-            for input_type, where in scored.items():
-                scores[input_type] = a2d.score(data.samples(*where).images)
-                advance(1)
-            for threat in noisy_types:
-                scores[noisy_type(threat)] = a2d.score(self._noisy(threat))
-                advance(1)
-        return scores
-
-    def _noisy(self, threat: str) -> NDArray[np.float32]:
-        """Test images with noise as strong as a threat, other noise than in the fit."""
-        benign, crafted = (self._data.samples(kind, TEST) for kind in (BENIGN, threat))
-        return add_noise(
-            benign.images[crafted.source_index], crafted.images, self._data.classifier.bounds,
-            self._seed + 1,
-        )
 
     def _columns(self, input_type: str, split: str) -> NDArray[np.float64]:
         """Columns as the detector takes them: lower for adversarial inputs."""
@@ -287,12 +210,14 @@ class Scorer:
         scored = {CALIBRATION: (BENIGN, CALIBRATION), BENIGN: (BENIGN, TEST)}
         if self._is_slow:
             del scored[CALIBRATION]  # too few to set a threshold by
-        return scored | {threat: (threat, TEST) for threat in self._data.threats}
+        threats = list(self._data.threats)
+        noisy = map(noisy_type, threats) if self._method.noisy_negatives else ()
+        return scored | {kind: (kind, TEST) for kind in (*threats, *noisy)}
 
 
 def noisy_type(threat: str) -> str:
     """The type of benign inputs with noise as strong as a threat."""
-    return f"noisy-{threat}"
+    return f"{NOISY}{threat}"
 
 
 def invalid(scores: NDArray[np.float32]) -> NDArray[np.bool_]:

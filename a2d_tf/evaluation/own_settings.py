@@ -10,7 +10,8 @@ from a2d_tf.attacks import BIM, Attack
 from a2d_tf.attacks.step_size import MAX_ROUNDS
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation.attack_selection import recipes_of
-from a2d_tf.evaluation.experiment_data import FIT, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.splits import FIT
 from a2d_tf.storage.stages import Arrays
 from a2d_tf.threats import Threat
 

@@ -10,9 +10,10 @@ from a2d_tf.attacks.runner import Costs
 from a2d_tf.detectors import Conformal
 from a2d_tf.detectors.calibration import threshold_at
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN, CALIBRATION, TEST, ExperimentData
+from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
 from a2d_tf.evaluation.methods import Scores, invalid, noisy_type
 from a2d_tf.evaluation.published import published
+from a2d_tf.evaluation.splits import CALIBRATION, TEST
 
 RATES = (0.01, 0.05, 0.1)
 RANDOM_SPLITS = 200

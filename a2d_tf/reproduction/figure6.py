@@ -9,8 +9,9 @@ import numpy as np
 from a2d_tf.reports import comparison_figures
 from a2d_tf.detectors import KNN, ZScore
 from a2d_tf.reproduction.accuracy import Accuracy, accuracy
-from a2d_tf.evaluation.experiment_data import FIT, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
 from a2d_tf.evaluation.published import published, with_searches
+from a2d_tf.evaluation.splits import FIT
 from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
 from a2d_tf.reproduction.table2 import ATTACKS, THREATS
 from a2d_tf.reports.tables import Table

@@ -31,7 +31,7 @@ def run_frontier(config: ReproductionConfig) -> ReproductionResult:
             _measure(prepare(
                 comparison, folder, _methods({}), data_dir=config.data_dir,
                 model=config.model(dataset), progress=config.progress,
-            )[0], comparison.seed)
+            )[0])
             for comparison, folder in config.comparisons(dataset, THREATS, ATTACKS)
         ]
         results["datasets"][dataset] = runs
@@ -66,11 +66,9 @@ def _methods(costs: dict[str, Feature]) -> dict[str, Method]:
     }
 
 
-def _measure(data: ExperimentData, seed: int) -> dict[str, Any]:
+def _measure(data: ExperimentData) -> dict[str, Any]:
     methods = _methods({name: data.features[name] for name in ATTACKS})
-    scorers = {
-        name: Scorer(name, method, data, seed, data.progress) for name, method in methods.items()
-    }
+    scorers = {name: Scorer(method, data) for name, method in methods.items()}
     scores = {name: scorer.scores(()) for name, scorer in scorers.items()}
     return {
         "accuracy": data.accuracy,
@@ -80,7 +78,7 @@ def _measure(data: ExperimentData, seed: int) -> dict[str, Any]:
             threat: {name: cell(found, threat) for name, found in scores.items()}
             for threat in data.threats
         },
-        "passes": {name: scorer.passes(scores[name]) for name, scorer in scorers.items()},
+        "passes": {name: scorer.passes() for name, scorer in scorers.items()},
     }
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from a2d_tf.attacks import Attack
 from a2d_tf.evaluation.cache_keys import settings_key
 from a2d_tf.evaluation.clever_cache import cached_clever
-from a2d_tf.evaluation.experiment_data import TEST, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.splits import TEST
 from a2d_tf.robustness import CHEAP, TARGETS, Sampling
 from a2d_tf.storage.stages import Arrays, machine
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.evaluation.cache_keys import settings_key
-from a2d_tf.evaluation.experiment_data import BENIGN, FIT, TEST, ExperimentData
+from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
 from a2d_tf.evaluation.published import published, with_searches
+from a2d_tf.evaluation.splits import FIT, TEST
 from a2d_tf.features import FitData
 from a2d_tf.reports import comparison_figures
 from a2d_tf.reports.tables import Table

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from a2d_tf import threats
 from a2d_tf.attacks import CarliniWagner
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.evaluation.experiment_data import TEST, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
 from a2d_tf.reports import comparison_figures
 from a2d_tf.reports.tables import Table
 from a2d_tf.reproduction.measurements import Floats, nearest_clever, pooled
 from a2d_tf.evaluation.published import published
+from a2d_tf.evaluation.splits import TEST
 from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
 from a2d_tf.robustness import CHEAP
 from a2d_tf.threats import AttackThreat, Threat

@@ -8,8 +8,9 @@ from a2d_tf import A2D
 from a2d_tf.attacks import BIM
 from a2d_tf.classifiers import Classifier
 from a2d_tf.evaluation import summary
-from a2d_tf.evaluation.experiment_data import BENIGN, TEST, ExperimentData
+from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
 from a2d_tf.evaluation.methods import Scorer, baseline, cost_methods, invalid
+from a2d_tf.evaluation.splits import TEST
 from a2d_tf.features import AttackCost
 from a2d_tf.images.spec import Bounds
 from a2d_tf.reports.progress import NullProgress
@@ -51,7 +52,7 @@ def test_they_have_the_largest_score(data: ExperimentData, name: str) -> None:
     benign = data.samples(BENIGN, TEST).images
     saturated = benign[:, -1, -1, 0] > 0.9
     assert saturated.any()
-    scores = Scorer(name, cost_methods(data)[name], data, 0, SILENT).scores(["fgsm"])
+    scores = Scorer(cost_methods(data)[name], data).scores(["fgsm"])
     np.testing.assert_array_equal(invalid(scores[BENIGN]), saturated)
     cell = summary.cell(scores, "fgsm", None)
     assert cell["invalid"] == [saturated.sum(), invalid(scores["fgsm"]).sum()]
@@ -61,7 +62,7 @@ def test_they_have_the_largest_score(data: ExperimentData, name: str) -> None:
 
 def test_scores_are_those_of_a2d(data: ExperimentData) -> None:
     images = data.samples(BENIGN, TEST).images
-    scores = Scorer("bim", cost_methods(data)["bim"], data, 0, SILENT).scores(["fgsm"])[BENIGN]
+    scores = Scorer(cost_methods(data)["bim"], data).scores(["fgsm"])[BENIGN]
     with pytest.warns(UserWarning, match="cannot be judged"):
         a2d = A2D(data.classifier, [ATTACK], "threshold").fit(images)
     np.testing.assert_array_equal(a2d.score(images), scores)
@@ -70,7 +71,7 @@ def test_scores_are_those_of_a2d(data: ExperimentData) -> None:
 def test_a_feature_without_gradients_measures_them(data: ExperimentData) -> None:
     margin = baseline("margin", 0)
     data.set_features({"bim": AttackCost(attack=ATTACK)}, margin.features)
-    scores = Scorer("margin", margin, data, 0, SILENT).scores(["fgsm"])
+    scores = Scorer(margin, data).scores(["fgsm"])
     assert not invalid(scores[BENIGN]).any()
 
 
