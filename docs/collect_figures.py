@@ -17,10 +17,13 @@ import under_attack_tables
 
 DOCS = Path(__file__).parent
 TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
-    "chosen": comparison_tables.chosen_rows,
+    "chosen": partial(comparison_tables.chosen_rows, "compare_mnist"),
+    "chosen-cifar10": partial(comparison_tables.chosen_rows, "compare_cifar10"),
     "mnist": partial(comparison_tables.all_rows, "compare_mnist"),
     "digits": partial(comparison_tables.all_rows, "compare_digits"),
-    "unseen": comparison_tables.unseen_rows,
+    "cifar10": partial(comparison_tables.all_rows, "compare_cifar10"),
+    "unseen": partial(comparison_tables.unseen_rows, "compare_mnist"),
+    "unseen-cifar10": partial(comparison_tables.unseen_rows, "compare_cifar10"),
     "published-mnist": partial(comparison_tables.published_rows, "MNIST"),
     "published-cifar10": partial(comparison_tables.published_rows, "CIFAR-10"),
     "selection": comparison_tables.selection_rows,

@@ -23,11 +23,11 @@ CHOSEN = {
 RATE = "0.05"
 
 
-def chosen_rows() -> list[list[str]]:
-    """The few detectors of README on MNIST."""
-    result = stored("compare_mnist")
+def chosen_rows(name: str) -> list[list[str]]:
+    """The few detectors of README in a stored comparison."""
+    result = stored(name)
     return comparison(result, {
-        name: title for name, title in CHOSEN.items() if name in result["columns"]
+        one: title for one, title in CHOSEN.items() if one in result["columns"]
     })
 
 
@@ -57,9 +57,9 @@ def price(passes: dict[str, float]) -> str:
     return forward if gradients == "0" else f"{forward} + {gradients}"
 
 
-def unseen_rows() -> list[list[str]]:
-    """AUROC of detectors on a threat that they did not learn."""
-    result = stored("compare_mnist")
+def unseen_rows(name: str) -> list[list[str]]:
+    """AUROC of detectors of a stored comparison on a threat that they did not learn."""
+    result = stored(name)
     threats = list(result["unseen"])
     names = list(result["unseen"][threats[0]])
     return [["detector", *(THREATS[one] for one in threats)], *(
