@@ -4,7 +4,8 @@
   python scripts/compare.py --model=mine.keras --dataset=mine.npz --preset=own
 
 Started again with the same --workdir, it does nothing again that is finished. A feature of your own
-is compared by the path of its class: --baselines=kd,my_module:MyFeature.
+is compared by the path of its class: --baselines=kd,my_module:MyFeature. Features with + between
+them are judged together: --baselines=response+squeezing.
 """
 
 import os
@@ -13,9 +14,9 @@ from pathlib import Path
 import cli
 from absl import flags
 
-from a2d_tf import attacks, features, threats
+from a2d_tf import attacks, threats
 from a2d_tf.detection.arguments import OWN
-from a2d_tf.evaluation import artifacts, comparison
+from a2d_tf.evaluation import artifacts, comparison, methods
 from a2d_tf.reports import comparison_table
 from a2d_tf.zoo.datasets import is_dataset_of_ones_own
 
@@ -47,7 +48,8 @@ flags.DEFINE_integer(
 cli.define_renamed("first", "slow_limit")
 cli.define_names(
     "baselines", ["kd", "lid"],
-    f"Other features, out of {', '.join(cli.feature_names())}, or as module:Class.",
+    f"Other features, out of {', '.join(cli.feature_names())}, or as module:Class; "
+    "with + between those that are judged together.",
     may_be_empty=True,
 )
 flags.DEFINE_enum(
@@ -65,7 +67,7 @@ def main() -> None:
         is_dataset_of_ones_own(FLAGS.dataset)
     cli.check_each("threats", lambda name: threats.preset(name, "mnist"))
     cli.check_each("attacks", lambda name: attacks.preset(name, "mnist"))
-    cli.check_each("baselines", features.by_name)
+    cli.check_each("baselines", lambda name: methods.baseline(name, 0))
     workdir = cli.folder("workdir")
     results = comparison.run_comparison(
         comparison.Comparison(

@@ -11,7 +11,7 @@ from pathlib import Path
 import cli
 from absl import flags
 
-from a2d_tf import features
+from a2d_tf.evaluation import methods
 from a2d_tf.reproduction import EXPERIMENTS, ReproductionConfig, reproduce
 
 FLAGS = flags.FLAGS
@@ -45,7 +45,7 @@ flags.register_validator("seeds", lambda seeds: all(seed.isdecimal() for seed in
 
 def main() -> None:
     workdir = Path(cli.folder("workdir"))
-    cli.check_each("baselines", features.by_name)
+    cli.check_each("baselines", lambda name: methods.baseline(name, 0))
     experiment = EXPERIMENTS[FLAGS.experiment]
     result = reproduce(FLAGS.experiment, experiment, ReproductionConfig(
         datasets=FLAGS.datasets or experiment.datasets,

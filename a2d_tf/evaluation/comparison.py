@@ -12,6 +12,7 @@ from a2d_tf.evaluation import artifacts, summary
 from a2d_tf.evaluation.experiment_data import ExperimentData
 from a2d_tf.evaluation.methods import (
     DIRECTIONS,
+    TOGETHER,
     Method,
     Scorer,
     Scores,
@@ -57,7 +58,7 @@ class Comparison:
       threats: names of `threats.preset`, or threats by name.
       attacks: names of `attacks.preset`, whose costs are compared.
       baselines: other features to compare with, by name, by the path of their class, or as they
-        are.
+        are; names with "+" between them are judged together.
       preset: whose settings threats and attacks take: "mnist", "cifar10", or "own", which chooses
         steps and radii for the classifier on its benign images (`own_settings`). If it is empty,
         "cifar10" for that dataset, "mnist" for that and the digits, and "own" for others.
@@ -221,7 +222,9 @@ def _short_name(name: str | Feature) -> str:
     """What a baseline is called in tables: the class alone, if it was given by its path."""
     if isinstance(name, Feature):
         return name.name
-    return name.rpartition(":")[2].lower() if ":" in name else name
+    return TOGETHER.join(
+        part.rpartition(":")[2].lower() if ":" in part else part for part in name.split(TOGETHER)
+    )
 
 
 def _settings(

@@ -8,9 +8,11 @@ import sklearn.base
 from numpy.typing import NDArray
 
 from a2d_tf import detectors
+from a2d_tf.detection.arguments import default_detector
 from a2d_tf.detection.result import INVALID, score_known
 from a2d_tf.detection.state import fit_detector, orientation
 from a2d_tf.detectors import Detector
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.experiment_data import BENIGN, NOISY, ExperimentData
 from a2d_tf.evaluation.splits import CALIBRATION, FIT, TEST
 from a2d_tf.features import AttackCost, DirectionCosts, Feature, by_name
@@ -28,6 +30,7 @@ ENSEMBLES: tuple[tuple[str, str, str], ...] = (
 DIRECTIONS = "directions"
 # What any other detector must beat: a forward pass, or a single gradient. They are in every table.
 SIMPLEST = ("margin", "msp", "entropy", "energy", "first-order")
+TOGETHER = "+"  # between the names of features that are judged together
 DEFAULT = "response"  # the feature that `A2D` takes by default, with its own detector
 
 Scores = dict[str, NDArray[np.float32]]
@@ -62,15 +65,18 @@ class Method:
 
 
 def baseline(name: str | Feature, seed: int) -> Method:
-    """A feature and the detector that judges it by itself, by the feature's name.
+    """A feature and the detector that judges it by itself, or several that are judged together.
 
     Args:
-      name: a registered feature, the path of a class of your own, "module:Class", or a feature.
-      seed: for a feature that has a setting of that name.
+      name: a registered feature, the path of a class of your own, "module:Class", or a feature; or
+        several names with "+" between them, whose detector is the one that `A2D` takes by default.
+      seed: for features that have a setting of that name.
 
     Raises:
-      InvalidInputError: there is no such feature.
+      InvalidInputError: there is no such feature, or one is named twice.
     """
+    if isinstance(name, str) and TOGETHER in name:
+        return _together(name, seed)
     feature = name if isinstance(name, Feature) else by_name(name)
     if "seed" in (config := feature.config()):
         feature = type(feature).from_config(config | {"seed": seed}, None)
@@ -86,6 +92,22 @@ def baseline(name: str | Feature, seed: int) -> Method:
         features={str(key): feature}, detector=detectors.REGISTRY[detector](**settings),
         description=f"{what or key}; {kinds}",
         noisy_negatives=feature.noisy_negatives,
+    )
+
+
+def _together(name: str, seed: int) -> Method:
+    features: dict[str, Feature] = {}
+    for part in name.split(TOGETHER):
+        added = baseline(part, seed).features
+        if added.keys() & features.keys():
+            raise InvalidInputError(
+                f"expected different features, got {part} twice in {name}; leave one out"
+            )
+        features |= added
+    detector = default_detector(features)
+    return Method(
+        features=features, detector=detectors.REGISTRY[detector](),
+        description=f"{' and '.join(features)}, judged together by {detector}; benign images only",
     )
 
 
