@@ -22,6 +22,8 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     "mnist": partial(comparison_tables.all_rows, "compare_mnist"),
     "digits": partial(comparison_tables.all_rows, "compare_digits"),
     "cifar10": partial(comparison_tables.all_rows, "compare_cifar10"),
+    "views-mnist": partial(comparison_tables.views_rows, "views_mnist"),
+    "views-cifar10": partial(comparison_tables.views_rows, "views_cifar10"),
     "unseen": partial(comparison_tables.unseen_rows, "compare_mnist"),
     "unseen-cifar10": partial(comparison_tables.unseen_rows, "compare_cifar10"),
     "published-mnist": partial(comparison_tables.published_rows, "MNIST"),

@@ -31,6 +31,12 @@ def chosen_rows(name: str) -> list[list[str]]:
     })
 
 
+def views_rows(name: str) -> list[list[str]]:
+    """The default, feature squeezing and both together in a stored comparison."""
+    names = ("margin", "bim-search", "response", "squeezing", "response+squeezing")
+    return comparison(stored(name), {one: f"`{one}`" for one in names})
+
+
 def all_rows(name: str) -> list[list[str]]:
     """Every detector of a stored comparison."""
     result = stored(name)

@@ -67,7 +67,9 @@ class Graph:
             "valid": valid,
         }
         if logits is not None:
-            found["probabilities"] = tf.nn.softmax(logits)
+            # In double precision the last bit does not depend on the size of the batch.
+            exact = tf.nn.softmax(tf.cast(logits, tf.float64))
+            found["probabilities"] = tf.cast(exact, tf.float32)
         if costs := self._state.cost_names:
             places = [self._state.column_slice(name).start for name in costs]
             together = tf.gather(columns, places, axis=1)
