@@ -42,7 +42,7 @@ def size_rows(dataset: str) -> list[list[str]]:
     ]
 
 
-DATASETS = ("mnist", "cifar10", "imagenet")
+DATASETS = ("mnist",)
 TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     **{f"env2-{name}": partial(detector_rows, name) for name in DATASETS},
     **{f"env2-{name}-sizes": partial(size_rows, name) for name in DATASETS},

@@ -216,7 +216,16 @@ def _sources(options: FitOptions, benign: int, adversarial: int) -> NDArray[np.i
 def fit_features(
     classifier: Classifier, features: Mapping[str, Feature], benign: Images, options: FitOptions
 ) -> dict[str, Feature]:
-    """The features, fitted on benign images f32[N,H,W,C] and on the training data in the options.
+    """The features, those that learn fitted on benign images and training data.
+
+    Args:
+      classifier: the classifier whose inputs are judged.
+      features: not fitted, by name.
+      benign: f32[N,H,W,C].
+      options: with the training data; without, the benign images take their place.
+
+    Raises:
+      InvalidInputError: training data that are no pair, do not fit the classifier, or too few.
     """
     if not any(feature.needs_fit for feature in features.values()):
         return dict(features)

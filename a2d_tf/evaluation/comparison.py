@@ -124,10 +124,7 @@ def run_comparison(
     # The simplest come first, and the other baselines last.
     recipes = list(data.threats)
     methods = simplest_methods() | default_methods() | cost_methods(data) | baselines
-    scorers = {
-        name: Scorer(method, data)
-        for name, method in methods.items()
-    }
+    scorers = {name: Scorer(method, data) for name, method in methods.items()}
     scores = _all_scores(scorers, methods, recipes)
     fitted, unseen = _by_fitted_threat(scores, recipes), _by_unseen_threat(scores, recipes)
     results = {
@@ -135,9 +132,7 @@ def run_comparison(
         "columns": {name: method.description for name, method in methods.items()},
         "baselines": list(baselines),
         "benign_only": [name for name, one in methods.items() if not one.learns_from_threats],
-        "passes": {
-            name: scorer.passes() for name, scorer in scorers.items()
-        },
+        "passes": {name: scorer.passes() for name, scorer in scorers.items()},
         # Threats that are given as they are have no published figures.
         **summary.summarize(
             data, fitted, unseen,

@@ -262,7 +262,7 @@ class ExperimentData:
         return self._measured(input_type, split, name)["values"]
 
     def _measured(self, input_type: str, split: str, name: str) -> Arrays:
-        self._ready(name)
+        self._ready(name)  # its seconds are known in a resumed run too
         images, source, _ = self.samples(input_type, split)
         key = self.sample_key(input_type, split) | {"feature": settings_key(self.features[name])}
 

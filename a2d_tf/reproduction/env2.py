@@ -108,8 +108,9 @@ def comparisons(
 ) -> Iterator[tuple[Comparison, Path]]:
     """A comparison and its folder for every seed.
 
-    On ImageNet, the costs of BIM are searched: to count them takes minutes for a photograph. DBA is
-    left out there: it has no step to choose, and the distance that it must reach was not published.
+    On ImageNet, the costs of BIM are searched: counting takes 250 gradients and more for a
+    photograph. DBA is left out there: it has no step to choose, and the distance that it must reach
+    was not published.
     """
     if SETTINGS[dataset].attacks == OWN:
         attacks = [name + SEARCH if name in SEARCHED else name for name in attacks if name != "dba"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from a2d_tf.checks import lookup
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.comparison import DEFAULT_MODELS, Comparison, prepare
 from a2d_tf.evaluation.experiment_data import ExperimentData
@@ -13,7 +14,7 @@ from a2d_tf.reports.progress import Progress
 from a2d_tf.reports.tables import Table, to_markdown
 from a2d_tf.storage import files
 from a2d_tf.storage.provenance import versions
-from a2d_tf.threats import Threat
+from a2d_tf.threats import PRESETS, Threat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,9 @@ class ReproductionConfig:
     def _wanted(
         self, threats: Sequence[str] | Mapping[str, Threat]
     ) -> Sequence[str] | Mapping[str, Threat]:
+        known = {name: name for preset in PRESETS.values() for name in preset}
+        for name in self.threats:  # a dataset need not have them all, but a wrong name is an error
+            lookup(known, name, "a threat")
         names = [name for name in threats if name in self.threats]
         if not names:
             raise InvalidInputError(

@@ -1,17 +1,16 @@
 """Table 3: queries and accuracy of the costs beside LCR, at equal accuracy on benign images."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from a2d_tf.evaluation import feature_fits
 from a2d_tf.evaluation.cache_keys import settings_key
 from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
 from a2d_tf.evaluation.published import published, with_searches
 from a2d_tf.evaluation.splits import FIT, TEST
-from a2d_tf.features import FitData
 from a2d_tf.reports import comparison_figures
 from a2d_tf.reports.tables import Table
 from a2d_tf.reproduction import env2
@@ -104,15 +103,16 @@ def _lcr_row(data: ExperimentData, dataset: str) -> Row:
     benign = data.samples(BENIGN, FIT).images
     key = data.cache_key | {"feature": settings_key(feature)}
 
-    def fit() -> Arrays:
-        with data.progress.stage("mutants of lcr", 2) as advance:
-            fitted = feature.fit(data.classifier, FitData(
-                benign, data.dataset.x_train, data.dataset.y_train
-            ))
-            advance(1)
-            rates = fitted.measure(data.classifier, benign)
-            advance(1)
-        return dict(fitted.learned) | {"rates": rates}
+    fitted: Any = feature_fits.fitted(
+        "lcr", feature, data.classifier, benign, data.dataset,
+        key=key, stages=data.stages, progress=data.progress,
+    )
+
+    def rates() -> Arrays:
+        with data.progress.stage("lcr of benign (fit)", len(benign)) as advance:
+            found = fitted.measure(data.classifier, benign)
+            advance(len(benign))
+        return {"rates": found}
 
     def judge(kind: str) -> Arrays:
         images = data.samples(kind, TEST).images
@@ -120,11 +120,7 @@ def _lcr_row(data: ExperimentData, dataset: str) -> Row:
             judged = fitted.judge(data.classifier, images, test, on_finished=advance)
         return {"asked": judged.asked, "adversarial": judged.is_adversarial}
 
-    learned = data.stages.arrays("lcr/fit", key, fit)
-    fitted = replace(feature, learned={
-        name: array for name, array in learned.items() if name != "rates"
-    })
-    test = feature.sequential_test(learned["rates"])
+    test = feature.sequential_test(data.stages.arrays("lcr/rates", key, rates)["rates"])
     found = {
         kind: data.stages.arrays(
             f"lcr/{kind}/sequential", key | data.sample_key(kind, TEST), partial(judge, kind)

@@ -104,6 +104,8 @@ def test_some_threats_are_left_out(config: Callable[..., ReproductionConfig]) ->
     assert list(comparison.threats) == ["jsma"]
     with pytest.raises(InvalidInputError, match="a threat out of fgsm, jsma, got bb"):
         list(env2.comparisons(config(threats=["bb"]), "mnist", ["bim"]))
+    with pytest.raises(InvalidInputError, match="expected a threat out of .*, got 'zap'"):
+        list(env2.comparisons(config(threats=["jsma", "zap"]), "mnist", ["bim"]))
     with pytest.raises(InvalidInputError, match="no choice of threats for table7"):
         reproduce("table7", EXPERIMENTS["table7"], config(threats=["fgsm"]))
 
