@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import zlib
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +10,33 @@ from numpy.typing import ArrayLike, NDArray
 from a2d_tf.errors import InvalidInputError
 
 KEPT_SCORES = 401  # of a calibration
+CALIBRATION_SHARE = 3  # one in so many benign inputs sets the threshold
+
+
+def proper_training_set(
+    benign: NDArray[np.float64], fpr: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two parts of benign columns, drawn at random: one to learn from, one for the threshold.
+
+    About a third sets the threshold: a number of inputs of which a threshold can use up the whole
+    rate. The draw is the same on every machine, although sums are rounded differently there: the
+    means of the columns seed it, to three digits. It depends on the values, since otherwise some
+    ranks would always be in the same part, which would bias every detector alike.
+
+    Args:
+      benign: f64[N,D], in rising order.
+      fpr: the wanted false-positive rate; N is at least twice its `least_count`.
+
+    Returns:
+      The proper training set f64[N-n,D] and the calibration set f64[n,D] of split conformal
+      prediction (Papadopoulos et al. 2002).
+    """
+    largest = np.abs(benign).max(axis=0)
+    means = np.round(benign.mean(axis=0) / np.where(largest > 0, largest, 1), 3) + 0.0  # no -0
+    drawn = np.random.default_rng(zlib.crc32(means.tobytes())).permutation(benign)
+    beyond = math.floor(round((len(benign) // CALIBRATION_SHARE + 1) * fpr, 9))
+    count = _rounded_up(max(beyond, 1) / fpr - 1)
+    return drawn[count:], drawn[:count]
 
 
 def threshold_at(benign_scores: ArrayLike, fpr: float) -> float:

@@ -1,6 +1,5 @@
 """The conformal detector: benign images only, and a false-positive rate that holds."""
 
-import zlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +9,9 @@ from numpy.typing import NDArray
 
 from a2d_tf import checks
 from a2d_tf.detectors.base import Calibration, Columns, Detector
-from a2d_tf.detectors.calibration import check_count, kept_scores, threshold_at
+from a2d_tf.detectors.calibration import (
+    check_count, kept_scores, proper_training_set, threshold_at,
+)
 from a2d_tf.errors import InvalidInputError
 
 NO_COST = -1.0  # below every cost, with p-value 0
@@ -49,17 +50,13 @@ class Conformal(Detector):
             check_count(benign // 2, self.fpr)
         except InvalidInputError as error:
             raise InvalidInputError(
-                f"{error} ({benign} in all, of which half set the threshold)"
+                f"{error} ({benign} in all, of which at most half set the threshold)"
             ) from error
 
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        """Half of the benign images, drawn at random, give p-values; the others the threshold."""
-        benign = columns[~is_adversarial]
-        # The values seed the draw. It is the same for them in any order, yet no rank is always in
-        # the same half, which would bias every detector alike.
-        benign = np.random.default_rng(zlib.crc32(benign.tobytes())).permutation(benign)
-        table = benign[::2]
-        scores = _combined(table, tf.constant(benign[1::2])).numpy().astype(np.float32)
+        """Some of the benign images, drawn at random, give p-values; the others the threshold."""
+        table, fresh = proper_training_set(columns[~is_adversarial], self.fpr)
+        scores = _combined(table, tf.constant(fresh)).numpy().astype(np.float32)
         return {
             "benign": table,
             "threshold": threshold_at(scores, self.fpr),

@@ -1,7 +1,6 @@
 """The profile detector: near a boundary, or unlike benign inputs, from benign images alone."""
 
 import warnings
-import zlib
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -13,7 +12,9 @@ from sklearn.covariance import LedoitWolf
 
 from a2d_tf import checks
 from a2d_tf.detectors.base import MIN_INPUTS, Calibration, Columns, Detector, is_cost_like
-from a2d_tf.detectors.calibration import kept_scores, least_count, threshold_at
+from a2d_tf.detectors.calibration import (
+    kept_scores, least_count, proper_training_set, threshold_at,
+)
 from a2d_tf.detectors.conformal import interpolate
 from a2d_tf.errors import InvalidInputError
 
@@ -92,17 +93,14 @@ class Profile(Detector):
         return self.fit(X, y, either=either)
 
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
-        """Half of the benign images, drawn at random, are learned from; the others judge that."""
+        """Some of the benign images, drawn at random, are learned from; the others judge that."""
         either = np.ones(columns.shape[1], np.bool_) if self._given is None else self._given
         if either.shape != (columns.shape[1],):
             raise InvalidInputError(
                 f"expected a side for each of {columns.shape[1]} columns, got "
                 f"{either.size}; give as many"
             )
-        benign = columns[~is_adversarial]
-        # Drawn by their values, as in `Conformal`.
-        benign = np.random.default_rng(zlib.crc32(benign.tobytes())).permutation(benign)
-        known, fresh = benign[::2], benign[1::2]
+        known, fresh = proper_training_set(columns[~is_adversarial], self.fpr)
         learned = {"benign": known, "either": either} | _distance(known, either)
         for name, statistic in _statistics(tf.constant(known), learned).items():
             learned |= {

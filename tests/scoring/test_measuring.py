@@ -32,7 +32,8 @@ def test_the_table_is_that_of_one_process(
         found = measured(classifier, features, benign[:300], on_finished=finished.append)
         for name, one in expected.features.items():
             for values, others in zip(one, found.features[name], strict=True):
-                np.testing.assert_array_equal(values, others)
+                # Kernels round otherwise in a task's smaller last batch; counts are integers.
+                np.testing.assert_allclose(values, others, rtol=1e-5 if name == "margin" else 0)
         np.testing.assert_array_equal(expected.labels, found.labels)
         assert sum(finished) == 600
         assert len(measured(classifier, features, benign[:0])) == 0

@@ -26,7 +26,8 @@ SHARED = {
     "model": "savedmodel", "norm": "norm of the", "out": "write", "output": "logits",
     "port": "listen at",
     "preset": "whose", "probabilities": "probabilities", "safe_mode": "refuse",
-    "seed": "seed of the", "signature": "savedmodel", "steps": "steps of", "workdir": "where",
+    "seed": "seed of the", "signature": "savedmodel", "steps": "steps of", "threats": "out of",
+    "workdir": "where",
 }
 # Names that the command line of a script has always given to something else.
 OTHERS = {
