@@ -13,12 +13,14 @@ THREATS = {
 CHOSEN = {
     "margin": "margin of the logits (simplest)",
     "response": "default",
+    "response+squeezing": "default and feature squeezing",
     "bim-search": "cost of one attack",
     "ensemble_conformal": "costs of three attacks",
     "ensemble_directions": "costs and directions, learned",
     "squeezing": "feature squeezing (baseline)",
     "kd": "kernel density (baseline)",
     "lid": "LID (baseline)",
+    "mahalanobis": "Mahalanobis (baseline)",
 }
 RATE = "0.05"
 

@@ -1,9 +1,9 @@
-"""The false-positive rate of the default detector in 200 random partings of benign images.
+"""The false-positive rate of the default detector in random partings of benign images.
 
-  python docs/measure_false_positives.py MODEL.keras IMAGES RESULT.json
+  python docs/measure_false_positives.py MODEL.keras IMAGES RESULT.json [PARTINGS]
 
-IMAGES is an .npz with `images`, or a folder of pictures. They are measured once. In each parting,
-one half of them is fitted on, and the rate is measured on the other half.
+IMAGES is an .npz with `images`, or a folder of pictures. They are measured once. In each of the
+PARTINGS (200), one half of them is fitted on, and the rate is measured on the other half.
 """
 
 import sys
@@ -26,7 +26,7 @@ class Uncompiled(Profile):
     is_compiled = False
 
 
-def main(model: str, images: str, result: str) -> None:
+def main(model: str, images: str, result: str, partings: str = str(PARTINGS)) -> None:
     """Measures and writes the rates."""
     classifier = Classifier.load(model)
     feature = Response()
@@ -36,7 +36,7 @@ def main(model: str, images: str, result: str) -> None:
     columns = {"response": feature.column_names("response", values.shape[1])}
     half, rng = len(values) // 2, np.random.default_rng(0)
     found: dict[str, list[float]] = {}
-    for _ in range(PARTINGS):
+    for _ in range(int(partings)):
         order = rng.permutation(len(values))
         for rate in RATES:
             if half // 2 < 1 / rate - 1:
@@ -49,7 +49,7 @@ def main(model: str, images: str, result: str) -> None:
             found.setdefault(f"{rate:g}", []).append(float(detector.predict(signed).mean()))
     files.save_json(result, {
         "images": len(values), "invalid": int((~table.valid).sum()), "fitted_on": half,
-        "partings": PARTINGS,
+        "partings": int(partings),
         "rates": {
             rate: {
                 "mean": float(np.mean(rates)), "standard_deviation": float(np.std(rates)),
