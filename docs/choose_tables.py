@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from comparison_tables import price
 from stored_results import stored
 
 from a2d_tf.reports.detector_tables import detector_tables, with_benign_only
@@ -51,6 +52,18 @@ def price_rows() -> Rows:
     ]
 
 
+def feature_cost_rows() -> Rows:
+    """Memory and time of features on a large network, beside a prediction in the same run."""
+    found = stored("feature_cost")["features"]
+    rows = [["feature", "passes", "time, in predictions", "peak memory, MiB"]]
+    return rows + [
+        [name if name == "prediction" else f"`{name}`",
+         price(dict(zip(("queries", "gradients"), one["passes"]))),
+         f"{one['seconds'] / found['prediction']['seconds']:.3g}", f"{one['peak_mib']:.0f}"]
+        for name, one in found.items()
+    ]
+
+
 def rate_rows() -> Rows:
     """False-positive rates in random partings: mean and standard deviation."""
     rows = [["classifier", "images", "wanted", "mean", "standard deviation", "largest"]]
@@ -68,5 +81,6 @@ TABLES: dict[str, Callable[[], Rows]] = {
     **{f"table2 {kind}": partial(table2_rows, kind) for kind in ("auroc", "detected")},
     **{f"unseen {kind}": partial(unseen_rows, kind) for kind in ("auroc", "detected")},
     "verdict price": price_rows,
+    "feature cost": feature_cost_rows,
     "false positives": rate_rows,
 }

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, TypeVar
 
+from a2d_tf.attacks import PRESETS
+
 SEARCH = "-search"
 Figure = TypeVar("Figure")
 
@@ -18,4 +20,5 @@ def published(experiment: str) -> dict[str, Any]:
 
 def with_searches(row: Mapping[str, Figure]) -> dict[str, Figure]:
     """A row's figures by detector; those of an attack also stand for the same cost by search."""
-    return {**{name + SEARCH: figure for name, figure in row.items()}, **row}
+    searches = {name + SEARCH: figure for name, figure in row.items()}
+    return {name: one for name, one in searches.items() if name in PRESETS["mnist"]} | {**row}

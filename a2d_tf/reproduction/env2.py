@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from a2d_tf import threats
+from a2d_tf.attacks import PRESETS
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.comparison import Comparison, prepare, run_comparison
 from a2d_tf.evaluation.experiment_data import ExperimentData
@@ -18,7 +19,6 @@ from a2d_tf.threats import Threat
 
 MUTANTS = 500
 BASELINES = ("dissector", "margin")  # beside LCR
-SEARCHED = ("bim", "bim2")  # on ImageNet
 
 
 class Setting(NamedTuple):
@@ -113,7 +113,10 @@ def comparisons(
     was not published.
     """
     if SETTINGS[dataset].attacks == OWN:
-        attacks = [name + SEARCH if name in SEARCHED else name for name in attacks if name != "dba"]
+        attacks = [
+            name + SEARCH if name + SEARCH in PRESETS["mnist"] else name
+            for name in attacks if name != "dba"
+        ]
     for comparison, folder in config.comparisons(
         dataset, recipes(dataset), attacks, slow_limit=slow_limit, baselines=baselines
     ):
