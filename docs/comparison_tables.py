@@ -13,7 +13,7 @@ THREATS = {
 CHOSEN = {
     "margin": "margin of the logits (simplest)",
     "response": "default",
-    "response+squeezing": "default and feature squeezing",
+    "response+squeezers": "default and squeezers",
     "bim-search": "cost of one attack",
     "ensemble_conformal": "costs of three attacks",
     "ensemble_directions": "costs and directions, learned",
@@ -25,9 +25,9 @@ CHOSEN = {
 RATE = "0.05"
 
 
-def chosen_rows(name: str) -> list[list[str]]:
-    """The few detectors of README in a stored comparison."""
-    result = stored(name)
+def chosen_rows(name: str, views: str) -> list[list[str]]:
+    """The few detectors of README in a stored comparison, and in that of the views."""
+    result = joined(stored(name), stored(views))
     return comparison(result, {
         one: title for one, title in CHOSEN.items() if one in result["columns"]
     })
@@ -35,8 +35,22 @@ def chosen_rows(name: str) -> list[list[str]]:
 
 def views_rows(name: str) -> list[list[str]]:
     """The default, feature squeezing and both together in a stored comparison."""
-    names = ("margin", "bim-search", "response", "squeezing", "response+squeezing")
+    names = (
+        "margin", "bim-search", "response", "squeezing", "response+squeezing", "response+squeezers",
+    )
     return comparison(stored(name), {one: f"`{one}`" for one in names})
+
+
+def joined(result: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """A comparison with the detectors that another one of the same images has besides."""
+    return result | {
+        "columns": list(dict.fromkeys([*result["columns"], *other["columns"]])),
+        "benign_only": [*result["benign_only"], *other["benign_only"]],
+        "passes": other["passes"] | result["passes"],
+        "cells": {
+            threat: other["cells"][threat] | cells for threat, cells in result["cells"].items()
+        },
+    }
 
 
 def all_rows(name: str) -> list[list[str]]:

@@ -6,7 +6,7 @@ import scipy.ndimage
 import tensorflow as tf
 
 from a2d_tf import Bounds, Classifier, InvalidInputError
-from a2d_baselines import FeatureSqueezing
+from a2d_baselines import FeatureSqueezing, Squeezers
 from a2d_baselines.squeezing import median_filter, with_bits
 
 
@@ -44,6 +44,27 @@ def test_hand_computed_on_a_linear_model() -> None:
     # A window of 3 holds the first pixel 4 times, the second and third twice, the last once.
     found = FeatureSqueezing(bits=8, window=3).measure(classifier, images)
     np.testing.assert_allclose(found, [[2 * (sigmoid(0.7) - sigmoid(0.4))]], rtol=1e-3)
+
+
+def second(images: tf.Tensor) -> tf.Tensor:
+    """Two classes; the first has the logit of the pixel in the second row and column."""
+    value = images[:, 1, 1, 0]
+    return tf.stack([value, tf.zeros_like(value)], axis=1)
+
+
+def test_the_joint_distance_is_the_larger_one_of_the_squeezers() -> None:
+    classifier = Classifier(second, preflight=False)
+    images = np.random.default_rng(0).uniform(size=(9, 4, 4, 1)).astype(np.float32)
+    each = Squeezers().measure(classifier, images)
+    assert each.shape == (9, 2) and len({*each.argmax(axis=1)}) == 2  # neither is always larger
+    joint = FeatureSqueezing().measure(classifier, images)
+    np.testing.assert_array_equal(joint[:, 0], each.max(axis=1))
+    values = images[:, 1, 1, 0].tolist()
+    middle = np.sort(images[:, :2, :2, 0].reshape(9, 4), axis=1)[:, 2].tolist()  # the upper one
+    expected = [[
+        2 * abs(sigmoid(squeezed) - sigmoid(value)) for squeezed in (round(value), median)
+    ] for value, median in zip(values, middle, strict=True)]
+    np.testing.assert_allclose(each, expected, atol=1e-6)
 
 
 def test_the_bits_are_those_published_for_grey_and_for_coloured_images() -> None:
