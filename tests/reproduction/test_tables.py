@@ -39,11 +39,11 @@ def run(run_script: RunScript, folder: Path) -> RunScript:
 
 @pytest.mark.long
 def test_table2_ours_beside_the_published(run: RunScript, folder: Path) -> None:
-    done = run("--experiment=table2_env1", "--baselines=", "--seeds=1,2")
+    done = run("--experiment=table2_env1", "--baselines=", "--seeds=1,2", "--threats=fgsm,cw")
     assert done.returncode == 0, done.stderr
     results = json.loads((folder / "out" / "table2_env1.json").read_text())
     found = results["datasets"]["mnist"]
-    assert list(found["auroc"]) == list(THREATS) and results["seeds"] == [1, 2]
+    assert list(found["auroc"]) == ["fgsm", "cw"] and results["seeds"] == [1, 2]
     for row in found["auroc"].values():
         # The simplest come first. 10 images are too few for DBA.
         assert list(row)[:8] == [
@@ -60,7 +60,7 @@ def test_table2_ours_beside_the_published(run: RunScript, folder: Path) -> None:
         assert f"{mean:.4f}" in text and f"{spread:.4f}" in text
         assert "0.9922" in text and "± sd" in text  # BIM on FGSM in the paper
     assert np.ptp(image.imread(folder / "out" / "table2_env1.png")) > 0
-    again = run("--experiment=table2_env1", "--baselines=", "--seeds=1,2")
+    again = run("--experiment=table2_env1", "--baselines=", "--seeds=1,2", "--threats=fgsm,cw")
     assert again.returncode == 0 and "done in" not in again.stderr
     assert again.stdout == done.stdout
 

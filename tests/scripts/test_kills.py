@@ -16,7 +16,7 @@ from PIL import Image
 
 from a2d_tf import A2D
 
-MOMENTS = 5  # of each script
+MOMENTS = 3  # of each script, one for each signal
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
