@@ -15,29 +15,12 @@ GREY_BITS, COLOUR_BITS = 1, 5  # published for MNIST, and for CIFAR-10 and Image
 
 
 @dataclass(frozen=True, kw_only=True)
-class Squeezers(Feature):
-    """How far each squeezer of Feature Squeezing moves the answer (Xu et al. 2018).
+class _Squeezing(Feature):
+    """What the two features of this module share."""
 
-    The columns are the L1 distances between the class probabilities of the image and those of its
-    two squeezed versions: "bits", of fewer grey levels, and "median", after a median filter. The
-    paper takes the larger one; see `FeatureSqueezing`. `A2D(model, ["response", "squeezers"])`
-    judges each of them beside the default feature, from benign images alone. Not in the paper.
-
-    The paper's third squeezer, non-local means, is left out. It is OpenCV's, in the arithmetic of
-    bytes, which no TensorFlow graph has.
-
-    Attributes:
-      bits: of the colour depth (section 3.1), 1 to 8. With None, 1 for images of one channel and 5
-        for others, as published for MNIST and for CIFAR-10.
-      window: the side of the median filter's window (section 3.2), in pixels.
-    """
-
-    name: ClassVar[str] = "squeezers"
-    description: ClassVar[str] = "change of the answer by bit depth, and by a median filter"
     adversarial_is: ClassVar[Literal["low", "high", "either"]] = "high"
     needs_gradients: ClassVar[bool] = False
     passes: ClassVar[tuple[int, int]] = (3, 0)
-    default_detector: ClassVar[tuple[str, Mapping[str, Any]]] = ("conformal", {})
     bits: int | None = None
     window: int = field(default=2, metadata={"minimum": 2})
 
@@ -47,13 +30,8 @@ class Squeezers(Feature):
             bits = checks.integer(self.bits, f"{type(self).__name__}'s bits", maximum=8)
             object.__setattr__(self, "bits", bits)
 
-    def graph_measure(
-        self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
-    ) -> tf.Tensor:
-        return self._distances(classifier, images)
-
     def _distances(self, classifier: Classifier, images: tf.Tensor) -> tf.Tensor:
-        """The distances f64[n,2] of images f32[n,H,W,C], in [0, 2]."""
+        """The distances f64[n,2] of images f32[n,H,W,C], in [0, 2]: bit depth, median filter."""
         bits = self.bits or (GREY_BITS if images.shape[-1] == 1 else COLOUR_BITS)
         original = _probabilities(classifier, images)
         return tf.stack([
@@ -63,28 +41,55 @@ class Squeezers(Feature):
             )
         ], axis=1)
 
-    def column_names(self, name: str, width: int) -> list[str]:
-        return [f"{name}_bits", f"{name}_median"]
-
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureSqueezing(Squeezers):
-    """Feature Squeezing (Xu et al. 2018, arXiv 1704.01155): the larger distance of `Squeezers`.
+class FeatureSqueezing(_Squeezing):
+    """Feature Squeezing (Xu et al. 2018, arXiv 1704.01155).
 
-    That is the joint detection of section 5.1, with two of its three squeezers.
+    The column is the largest L1 distance between the class probabilities of the image and those of
+    its squeezed versions (section 5.1): one of fewer grey levels, and one after a median filter.
+    The paper's third squeezer, non-local means, is left out. It is OpenCV's, in the arithmetic of
+    bytes, which no TensorFlow graph has.
+
+    Attributes:
+      bits: of the colour depth (section 3.1), 1 to 8. With None, 1 for images of one channel and 5
+        for others, as published for MNIST and for CIFAR-10.
+      window: the side of the median filter's window (section 3.2), in pixels.
     """
 
     name: ClassVar[str] = "squeezing"
     description: ClassVar[str] = "feature squeezing by bit depth and median filter (Xu 2018)"
-    default_detector: ClassVar[tuple[str, Mapping[str, Any]]] = Feature.default_detector
 
     def graph_measure(
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
         return tf.reduce_max(self._distances(classifier, images), axis=1, keepdims=True)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Squeezers(_Squeezing):
+    """The distance of each squeezer of Feature Squeezing by itself (Xu et al. 2018).
+
+    The columns "bits" and "median" are the two distances of which `FeatureSqueezing` takes the
+    larger one. `A2D(model, ["response", "squeezers"])` judges each of them beside the default
+    feature, from benign images alone. Not in the paper.
+
+    Attributes:
+      bits: as in `FeatureSqueezing`.
+      window: as in `FeatureSqueezing`, in pixels.
+    """
+
+    name: ClassVar[str] = "squeezers"
+    description: ClassVar[str] = "change of the answer by bit depth, and by a median filter"
+    default_detector: ClassVar[tuple[str, Mapping[str, Any]]] = ("conformal", {})
+
+    def graph_measure(
+        self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
+    ) -> tf.Tensor:
+        return self._distances(classifier, images)
+
     def column_names(self, name: str, width: int) -> list[str]:
-        return Feature.column_names(self, name, width)
+        return [f"{name}_bits", f"{name}_median"]
 
 
 def with_bits(images: tf.Tensor, bits: int, bounds: Bounds) -> tf.Tensor:

@@ -13,15 +13,16 @@ KEPT_SCORES = 401  # of a calibration
 CALIBRATION_SHARE = 3  # one in so many benign inputs sets the threshold
 
 
-def proper_training_set(
+def training_and_calibration(
     benign: NDArray[np.float64], fpr: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Two parts of benign columns, drawn at random: one to learn from, one for the threshold.
 
-    About a third sets the threshold: a number of inputs of which a threshold can use up the whole
-    rate. The draw is the same on every machine, although sums are rounded differently there: the
-    means of the columns seed it, to three digits. It depends on the values, since otherwise some
-    ranks would always be in the same part, which would bias every detector alike.
+    About a third sets the threshold: the largest n up to there for which n + 1 times the rate is a
+    whole number, since `threshold_at` rounds to one. The draw is the same on every machine,
+    although sums are rounded differently there: the means of the columns seed it, to three digits.
+    It depends on the values, since otherwise some ranks would always be in the same part, which
+    would bias every detector alike.
 
     Args:
       benign: f64[N,D], in rising order.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from a2d_tf import checks
 from a2d_tf.detectors.base import Calibration, Columns, Detector
 from a2d_tf.detectors.calibration import (
-    check_count, kept_scores, proper_training_set, threshold_at,
+    check_count, kept_scores, training_and_calibration, threshold_at,
 )
 from a2d_tf.errors import InvalidInputError
 
@@ -55,7 +55,7 @@ class Conformal(Detector):
 
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
         """Some of the benign images, drawn at random, give p-values; the others the threshold."""
-        table, fresh = proper_training_set(columns[~is_adversarial], self.fpr)
+        table, fresh = training_and_calibration(columns[~is_adversarial], self.fpr)
         scores = _combined(table, tf.constant(fresh)).numpy().astype(np.float32)
         return {
             "benign": table,

@@ -13,7 +13,7 @@ from sklearn.covariance import LedoitWolf
 from a2d_tf import checks
 from a2d_tf.detectors.base import MIN_INPUTS, Calibration, Columns, Detector, is_cost_like
 from a2d_tf.detectors.calibration import (
-    kept_scores, least_count, proper_training_set, threshold_at,
+    kept_scores, least_count, training_and_calibration, threshold_at,
 )
 from a2d_tf.detectors.conformal import interpolate
 from a2d_tf.errors import InvalidInputError
@@ -100,7 +100,7 @@ class Profile(Detector):
                 f"expected a side for each of {columns.shape[1]} columns, got "
                 f"{either.size}; give as many"
             )
-        known, fresh = proper_training_set(columns[~is_adversarial], self.fpr)
+        known, fresh = training_and_calibration(columns[~is_adversarial], self.fpr)
         learned = {"benign": known, "either": either} | _distance(known, either)
         for name, statistic in _statistics(tf.constant(known), learned).items():
             learned |= {

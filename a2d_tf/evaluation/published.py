@@ -20,5 +20,9 @@ def published(experiment: str) -> dict[str, Any]:
 
 def with_searches(row: Mapping[str, Figure]) -> dict[str, Figure]:
     """A row's figures by detector; those of an attack also stand for the same cost by search."""
-    searches = {name + SEARCH: figure for name, figure in row.items()}
-    return {name: one for name, one in searches.items() if name in PRESETS["mnist"]} | {**row}
+    return {by_search(name): figure for name, figure in row.items()} | {**row}
+
+
+def by_search(attack: str) -> str:
+    """The name of the same cost by search, or the attack's own where it cannot be searched."""
+    return attack + SEARCH if attack + SEARCH in PRESETS["mnist"] else attack

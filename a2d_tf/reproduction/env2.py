@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from a2d_tf import threats
-from a2d_tf.attacks import PRESETS
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.comparison import Comparison, prepare, run_comparison
 from a2d_tf.evaluation.experiment_data import ExperimentData
 from a2d_tf.evaluation.own_settings import OWN
-from a2d_tf.evaluation.published import SEARCH, published, with_searches
+from a2d_tf.evaluation.published import by_search, published, with_searches
 from a2d_tf.features import Feature, by_name
 from a2d_tf.reproduction import figure6, table2
 from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
@@ -113,10 +112,7 @@ def comparisons(
     was not published.
     """
     if SETTINGS[dataset].attacks == OWN:
-        attacks = [
-            name + SEARCH if name + SEARCH in PRESETS["mnist"] else name
-            for name in attacks if name != "dba"
-        ]
+        attacks = [by_search(name) for name in attacks if name != "dba"]
     for comparison, folder in config.comparisons(
         dataset, recipes(dataset), attacks, slow_limit=slow_limit, baselines=baselines
     ):
