@@ -16,7 +16,7 @@ from .lid import LID, LID5
 from .magnet import MagNet
 from .mahalanobis import Mahalanobis
 from .sequential_test import SequentialTest
-from .squeezing import FeatureSqueezing, Squeezers
+from .squeezing import FeatureSqueezing
 
 for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, and no more
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -24,5 +24,4 @@ for _module in pkgutil.iter_modules(__path__):  # a new baseline is a new file, 
 __all__ = [
     "Dissector", "Energy", "Entropy", "FeatureSqueezing", "KD", "LCR", "LID", "LID5", "MSP",
     "MagNet", "Mahalanobis", "Margin", "SequentialTest", "SequentialVerdicts",
-    "Squeezers",
 ]

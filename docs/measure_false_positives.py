@@ -34,6 +34,8 @@ def main(model: str, images: str, result: str, partings: str = str(PARTINGS)) ->
     table = measure(classifier, {"response": feature}, every)
     values = table.values[table.valid]
     columns = {"response": feature.column_names("response", values.shape[1])}
+    # A detector takes columns that are low for adversarial images.
+    signs = np.array([-1 if side == "high" else 1 for side in feature.sides(values.shape[1])])
     half, rng = len(values) // 2, np.random.default_rng(0)
     found: dict[str, list[float]] = {}
     for _ in range(int(partings)):
@@ -45,8 +47,9 @@ def main(model: str, images: str, result: str, partings: str = str(PARTINGS)) ->
                 Uncompiled(fpr=rate), {"response": feature}, columns, values[order[:half]],
                 np.zeros(half, np.bool_),
             )
-            signed = values[order[half:]] * [1, -1, 1, 1, 1, 1]  # the entropy is high
-            found.setdefault(f"{rate:g}", []).append(float(detector.predict(signed).mean()))
+            found.setdefault(f"{rate:g}", []).append(
+                float(detector.predict(signs * values[order[half:]]).mean())
+            )
     files.save_json(result, {
         "images": len(values), "invalid": int((~table.valid).sum()), "fitted_on": half,
         "partings": int(partings),

@@ -21,7 +21,7 @@ from a2d_tf.errors import InvalidInputError
 # The share of the false positives that each question may have, if both are asked. Nearly all
 # adversarial inputs that are known are near a boundary; those that are not are very unlike benign
 # ones, and found at a small share.
-NEAR_SHARE, UNLIKE_SHARE = 0.9, 0.1
+NEAR_SHARE, UNLIKE_SHARE = 0.8, 0.2
 LEAST = 1e-3  # of a column's median is added to it before the logarithm
 TAIL = 0.1  # the share of the largest benign statistics that tell how fast p-values fall
 Self = TypeVar("Self", bound="Profile")

@@ -1,4 +1,4 @@
-"""How a classifier responds to an image: its logits, and how fast they change with the pixels."""
+"""How a classifier responds to an image: its logits, and how they change with the image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,23 +9,27 @@ import tensorflow as tf
 
 from a2d_tf.attacks.loop import are_finite
 from a2d_tf.classifiers import Classifier
+from a2d_tf.features import squeezers
 from a2d_tf.features.base import Feature, Side
 from a2d_tf.features.direction_costs import Gain, gain, steps
 from a2d_tf.features.logits import Entropy, Margin
 
 LEVELS = 10  # the most likely classes whose mean logit is a column
-COLUMNS: Mapping[str, Side] = {
-    "margin": "low", "entropy": "high", "largest": "either", "mean": "either",
-    "raise_linf": "either", "raise_rms": "either",
+SIDES: Mapping[str, Side] = {
+    "margin": "low", "entropy": "high", "bits": "high", "median": "high", "largest": "either",
+    "mean": "either", "raise_linf": "either", "raise_rms": "either",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Response(Feature):
-    """Six numbers of one forward pass and of `top_k` gradients; by default, of a single one.
+    """Five numbers of three forward passes, and on request two more of gradients.
 
-    - "margin" and "entropy" are those of `Margin` and `Entropy`. An image near a boundary has a low
-      margin and a high entropy.
+    - "margin" is that of `Margin`. An image near a boundary has a low one.
+    - "bits" and "median" are how much two filters change the class probabilities, as L1 distances:
+      a smaller colour depth, and a median of 2x2 pixels. They are the filters of feature squeezing
+      (Xu et al. 2018, arXiv 1704.01155). The answer for an adversarial image depends on detail.
+      Inputs that are no images [N,H,W,C] have no "median".
     - "largest" and "mean" are the largest logit and the mean of the ten largest, both negated.
     - "raise_linf" and "raise_rms" are what it costs to raise a logit by one, to first order, as in
       `DirectionCosts`: in steps of 1/10000 of the pixel range in L-infinity, and in RMS. They are
@@ -37,16 +41,19 @@ class Response(Feature):
     the pixels. Not in the paper.
 
     Attributes:
-      top_k: the number of gradients, at most one per class. With 0 there are only the columns of
-        the logits.
+      top_k: the number of gradients, at most one per class. With 0 there are no "raise" columns,
+        and the classifier needs no gradient.
+      filters: whether the filters are applied. Without them, "entropy", that of `Entropy`, stands
+        in their place, and a single forward pass is enough.
     """
 
     name: ClassVar[str] = "response"
-    description: ClassVar[str] = "logits and how fast they change with the pixels"
+    description: ClassVar[str] = "logits, and how they change with the image"
     adversarial_is: ClassVar[Literal["low", "high", "either"]] = "either"
     needs_labels: ClassVar[bool] = False
     default_detector: ClassVar[tuple[str, Mapping[str, Any]]] = ("profile", {})
-    top_k: int = field(default=1, metadata={"minimum": 0})
+    top_k: int = field(default=0, metadata={"minimum": 0})
+    filters: bool = True
 
     @property
     def needs_gradients(self) -> bool:  # type: ignore[override]
@@ -67,7 +74,14 @@ class Response(Feature):
                 tape.gradient(logits, images, output_gradients=weights), classifier.bounds
             )
 
-        known, costs = are_finite(logits), []
+        # The shape of a classifier's outputs may be unknown: their axes are not.
+        known, costs = tf.reduce_all(tf.math.is_finite(logits), axis=1), []
+        if self.filters:
+            versions = squeezers.squeezed(images, classifier.bounds)
+            answers = squeezers.distances(classifier, logits, versions)
+            known &= tf.reduce_all(tf.math.is_finite(answers), axis=1)
+        else:
+            answers = Entropy().from_logits(logits)
         if self.top_k:
             if self.top_k == 1:
                 gains = Gain(*(one[None] for one in gain_of(tf.constant(0))))
@@ -82,17 +96,24 @@ class Response(Feature):
                 for one in gains
             ]
         columns = tf.concat([
-            Margin().from_logits(logits),
-            tf.cast(Entropy().from_logits(logits), tf.float32), -levels[:, :1],
+            Margin().from_logits(logits), tf.cast(answers, tf.float32), -levels[:, :1],
             -tf.reduce_mean(levels[:, :LEVELS], axis=1, keepdims=True), *costs,
         ], axis=1)
         return tf.where(known[:, None], columns, np.float32(np.nan))
 
     def column_names(self, name: str, width: int) -> list[str]:
-        return [f"{name}_{column}" for column in list(COLUMNS)[:width]]
+        return [f"{name}_{column}" for column in self._columns(width)]
 
     def sides(self, width: int) -> Sequence[Side]:
-        return list(COLUMNS.values())[:width]
+        return [SIDES[column] for column in self._columns(width)]
 
     def passes_of(self, width: int) -> tuple[int, int]:
-        return 1, self.top_k
+        versions = sum(column in ("bits", "median") for column in self._columns(width))
+        return 1 + versions, self.top_k
+
+    def _columns(self, width: int) -> list[str]:
+        """The names of `width` columns; "median" is missing of inputs that are no images."""
+        costs = ["raise_linf", "raise_rms"] if self.top_k else []
+        answers = ["bits", "median"] if self.filters else ["entropy"]
+        answers = answers[:width - len(costs) - 3]
+        return ["margin", *answers, "largest", "mean", *costs]

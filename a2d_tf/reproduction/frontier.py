@@ -1,4 +1,4 @@
-"""Price and quality: detectors from benign images alone, by the number of gradients they take."""
+"""Price and quality: detectors from benign images alone, by the passes that they take."""
 
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
 
 # The paper's threats, and one that goes far across the boundary.
 THREATS = ("fgsm", "bim-a", "jsma", "cw", "pgd")
-GRADIENTS = (0, 1, 2, 3, 5, 10)  # `A2D` takes 1 by default
+GRADIENTS = (0, 1, 2, 3, 5, 10)
+FILTERS = "filters"  # what `A2D` takes by default
 ATTACKS = ("bim-search", "bim")
 
 
@@ -42,15 +43,19 @@ def run_frontier(config: ReproductionConfig) -> ReproductionResult:
 
 
 def _methods(costs: dict[str, Feature]) -> dict[str, Method]:
-    """Detectors by price; `costs` are those of attacks that stand behind a single gradient."""
+    """Detectors by price; `costs` are those of attacks that stand behind the default."""
     features: dict[str, dict[str, Feature]] = {
         **{
-            f"{count} gradient{'s' * (count != 1)}": {f"response-{count}": Response(top_k=count)}
+            f"{count} gradient{'s' * (count != 1)}": {
+                f"gradients-{count}": Response(top_k=count, filters=False)
+            }
             for count in GRADIENTS
         },
+        FILTERS: {"response": Response()},
+        f"{FILTERS}, 1 gradient": {"response-1": Response(top_k=1)},
         "directions": {"directions-margins": DirectionCosts(margins=True)},
         **{
-            f"1 gradient, {name}": {"response-1": Response(), name: cost}
+            f"{FILTERS}, {name}": {"response": Response(), name: cost}
             for name, cost in costs.items()
         },
         **{name: {name: cost} for name, cost in costs.items()},
@@ -87,7 +92,7 @@ def _draw(datasets: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure = Figure(figsize=(5.2 * len(datasets), 4.4), layout="constrained")
     every = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axes, (dataset, (run, *_)) in zip(every, datasets.items(), strict=True):
-        names = [name for name in run["passes"] if name[0].isdigit()]
+        names = [name for name in run["passes"] if name[0].isdigit() or name.startswith(FILTERS)]
         prices = [sum(run["passes"][name].values()) for name in names]
         order = sorted(range(len(names)), key=prices.__getitem__)
         for color, (threat, row) in zip(PALETTE, run["cells"].items()):

@@ -49,7 +49,7 @@ def test_hand_computed() -> None:
     some = known[:20]
     near = share(-some[:, 0], -known[:, 0])  # of one column, Fisher's sum has the same order
     unlike = share(distance(some), distance(known))
-    expected = np.maximum(-np.log(near / 0.9), -np.log(unlike / 0.1))
+    expected = np.maximum(-np.log(near / 0.8), -np.log(unlike / 0.2))
     np.testing.assert_allclose(detector.score(some), expected, rtol=1e-5)
 
 

@@ -32,13 +32,25 @@ def test_hand_computed_on_a_linear_model(top_k: int, classes: int) -> None:
     rows = weights.T[order[:, :top_k or 1]]
     linf = 1 / (2e-4 * np.abs(rows).sum(axis=2))
     rms = 1 / (2e-4 * np.sqrt(4 * np.square(rows).sum(axis=2)))
-    expected = np.stack([
-        levels[:, 0] - levels[:, 1], -(p * np.log(p)).sum(axis=1),
-        -levels[:, 0], -levels[:, :10].mean(axis=1),
-        np.exp(np.log(linf).mean(axis=1)), np.exp(np.log(rms).mean(axis=1)),
-    ], axis=1)[:, :6 if top_k else 4]
-    found = Response(top_k=top_k).measure(linear(weights, bias), images)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    margin, level = levels[:, 0] - levels[:, 1], [-levels[:, 0], -levels[:, :10].mean(axis=1)]
+    costs = [np.exp(np.log(cost).mean(axis=1)) for cost in (linf, rms)] if top_k else []
+    # With one bit a pixel is 0 or 2. The window of a pixel reaches to the top and left, mirrored:
+    # it holds the first pixel four times, the second and third twice with the first, and the last
+    # with all others. The upper one of the two in the middle is taken.
+    first, second, third, fourth = images.reshape(5, 4).T
+    median = np.stack([
+        first, np.maximum(first, second), np.maximum(first, third),
+        np.sort([first, second, third, fourth], axis=0)[2],
+    ], axis=1)
+    changes = []
+    for version in (2 * np.round(images.reshape(5, 4) / 2), median):
+        other = np.exp(version @ weights + bias)
+        changes.append(np.abs(other / other.sum(axis=1, keepdims=True) - p).sum(axis=1))
+    classifier = linear(weights, bias)
+    for filters, answers in ((True, changes), (False, [-(p * np.log(p)).sum(axis=1)])):
+        expected = np.stack([margin, *answers, *level, *costs], axis=1)
+        found = Response(top_k=top_k, filters=filters).measure(classifier, images)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_default_is_a_response_and_its_profile(
@@ -64,7 +76,33 @@ def test_the_default_is_a_response_and_its_profile(
     )
 
 
-def test_verdicts_alone_take_one_forward_pass_and_no_label() -> None:
+def test_vectors_have_no_median() -> None:
+    weights = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    classifier = Classifier(lambda inputs: inputs @ weights, input_shape=(4,))
+    for top_k, costs in ((0, []), (2, ["raise_linf", "raise_rms"])):
+        feature = Response(top_k=top_k)
+        found = feature.measure(classifier, np.random.default_rng(1).random((6, 4), np.float32))
+        names = ["margin", "bits", "largest", "mean", *costs]
+        assert feature.column_names("a", found.shape[1]) == [f"a_{name}" for name in names]
+        assert feature.sides(len(names))[:3] == ["low", "high", "either"]
+        assert feature.passes_of(len(names)) == (2, top_k)
+    assert Response().passes_of(5) == (3, 0) and Response(filters=False).passes_of(4) == (1, 0)
+
+
+def test_a_classifier_without_gradients_is_enough(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+
+    def logits(images: tf.Tensor) -> tf.Tensor:
+        return tf.numpy_function(
+            lambda pixels: pixels.reshape(-1, 4) @ weights, [images], tf.float32
+        )
+
+    images = np.random.default_rng(1).random((60, 2, 2, 1), np.float32)
+    a2d = A2D(Classifier(logits, input_shape=(2, 2, 1))).fit(images)
+    assert a2d.predict(images).valid.all()
+
+
+def test_verdicts_alone_take_three_forward_passes_and_no_label() -> None:
     rng = np.random.default_rng(0)
     calls = []
     weights = tf.constant(rng.normal(size=(4, 3)), tf.float32)
@@ -78,10 +116,10 @@ def test_verdicts_alone_take_one_forward_pass_and_no_label() -> None:
     a2d.is_adversarial(images[:50])
     calls.clear()
     a2d.is_adversarial(images[:50])
-    assert len(calls) == 1
+    assert len(calls) == 3
     calls.clear()
     a2d.predict(images[:50])
-    assert len(calls) == 2  # the other one gives the label
+    assert len(calls) == 4  # one gives the label
 
 
 def test_images_without_a_gradient_are_flagged() -> None:
@@ -91,7 +129,7 @@ def test_images_without_a_gradient_are_flagged() -> None:
         input_shape=(2, 2, 1),
     )
     images = np.random.default_rng(1).uniform(0.6, 1, (60, 2, 2, 1)).astype(np.float32)
-    a2d = A2D(classifier).fit(images)
+    a2d = A2D(classifier, Response(top_k=1)).fit(images)
     found = a2d.predict(np.full((2, 2, 2, 1), 0.2, np.float32))
     assert found.is_adversarial.all() and not found.valid.any()
     assert a2d.is_adversarial(np.full((2, 2, 2, 1), 0.2, np.float32)).all()
