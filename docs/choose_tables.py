@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from comparison_tables import price
+from env2_tables import FORMER
 from stored_results import stored
 
 from a2d_tf.reports.detector_tables import detector_tables, with_benign_only
@@ -38,7 +39,7 @@ def unseen_rows(kind: str) -> Rows:
 
 def _rows(kind: str, cells: dict[str, Any], run: dict[str, Any]) -> Rows:
     found = detector_tables("", [cells], run["threats"], run["passes"])[KINDS.index(kind)]
-    return [list(found.header), *map(list, found.rows)]
+    return [list(found.header), *([FORMER.get(name, name), *row] for name, *row in found.rows)]
 
 
 def price_rows() -> Rows:

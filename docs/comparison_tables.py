@@ -13,7 +13,6 @@ THREATS = {
 CHOSEN = {
     "margin": "margin of the logits (simplest)",
     "response": "default",
-    "response+squeezers": "default and squeezers",
     "bim-search": "cost of one attack",
     "ensemble_conformal": "costs of three attacks",
     "ensemble_directions": "costs and directions, learned",
@@ -23,39 +22,42 @@ CHOSEN = {
     "mahalanobis": "Mahalanobis (baseline)",
 }
 RATE = "0.05"
+SUPERSEDED = ("response+squeezing",)  # of an earlier default, which had no filters
 
 
-def chosen_rows(name: str, views: str) -> list[list[str]]:
-    """The few detectors of README in a stored comparison, and in that of the views."""
-    result = joined(stored(name), stored(views))
+def chosen_rows(name: str, newer: str) -> list[list[str]]:
+    """The few detectors of README in a stored comparison and a newer one."""
+    result = joined(name, newer)
     return comparison(result, {
         one: title for one, title in CHOSEN.items() if one in result["columns"]
     })
 
 
-def views_rows(name: str) -> list[list[str]]:
-    """The default, feature squeezing and both together in a stored comparison."""
-    names = (
-        "margin", "bim-search", "response", "squeezing", "response+squeezing", "response+squeezers",
-    )
-    return comparison(stored(name), {one: f"`{one}`" for one in names})
+def joined(name: str, newer: str) -> dict[str, Any]:
+    """A stored comparison, and what a newer one of the same images found instead or besides.
 
-
-def joined(result: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """A comparison with the detectors that another one of the same images has besides."""
+    Raises:
+      ValueError: the images are others, since the margins tell another AUROC.
+    """
+    result, other = stored(name), stored(newer)
+    if any(other["cells"][threat]["margin"]["auroc"] != cells["margin"]["auroc"]
+           for threat, cells in result["cells"].items()):
+        raise ValueError(f"{name} and {newer} are not of the same images")
     return result | {
-        "columns": list(dict.fromkeys([*result["columns"], *other["columns"]])),
+        "columns": list(dict.fromkeys(
+            one for one in [*result["columns"], *other["columns"]] if one not in SUPERSEDED
+        )),
         "benign_only": [*result["benign_only"], *other["benign_only"]],
-        "passes": other["passes"] | result["passes"],
+        "passes": result["passes"] | other["passes"],
         "cells": {
-            threat: other["cells"][threat] | cells for threat, cells in result["cells"].items()
+            threat: cells | other["cells"][threat] for threat, cells in result["cells"].items()
         },
     }
 
 
-def all_rows(name: str) -> list[list[str]]:
+def all_rows(name: str, newer: str | None = None) -> list[list[str]]:
     """Every detector of a stored comparison."""
-    result = stored(name)
+    result = joined(name, newer) if newer else stored(name)
     return comparison(result, {one: f"`{one}`" for one in result["columns"]})
 
 

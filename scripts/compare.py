@@ -5,7 +5,7 @@
 
 Started again with the same --workdir, it does nothing again that is finished. A feature of your own
 is compared by the path of its class: --baselines=kd,my_module:MyFeature. Features with + between
-them are judged together: --baselines=response+squeezers.
+them are judged together: --baselines=response+lid.
 """
 
 import os

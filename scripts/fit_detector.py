@@ -3,8 +3,8 @@
   python scripts/fit_detector.py --model=lenet.keras --images=benign.npz --attacks=bim,jsma \\
       --preset=mnist --detector=zscore --fpr=0.05 --out=detector
 
-By default the feature is response and the detector profile, as in Python. With --fpr, half of the
-benign images calibrate the threshold and take no part in the fit. Without it, the detector's own
+By default the feature is response and the detector profile, as in Python. With --fpr, some of the
+benign images set the threshold and take no part in the fit. Without it, the detector's own
 threshold holds. Images that craft.py saw fail are left out.
 """
 

@@ -108,8 +108,8 @@ def comparisons(
     """A comparison and its folder for every seed.
 
     On ImageNet, the costs of BIM are searched: counting takes 250 gradients and more for a
-    photograph. JSMA changes two pixels of 150,528 at a time, and is left out for its price; DBA too,
-    for it has no step to choose, and the distance that it must reach was not published.
+    photograph. JSMA changes two pixels of 150,528 at a time, and is left out for its price. DBA is
+    left out too: it has no step to choose, and the distance that it must reach was not published.
     """
     if SETTINGS[dataset].attacks == OWN:
         attacks = [by_search(name) for name in attacks if name not in ("jsma", "dba")]

@@ -92,6 +92,20 @@ def test_the_gradient_is_the_slope(names: list[str], detector: str, smooth: Clas
     assert np.median(np.abs(rise - expected)[expected > 0] / expected[expected > 0]) < 0.05
 
 
+def test_the_score_of_the_default_falls_along_its_gradient(smooth: Classifier) -> None:
+    """Rounding to a few levels lets the gradient pass, so that an attack is not blind to it."""
+    images = np.random.default_rng(0).uniform(size=(240, 6, 6, 1)).astype(np.float32)
+    score = differentiable_score(A2D(smooth).fit(images[:200], fpr=0.1))
+    batch = tf.constant(images[200:])
+    first = score(batch).numpy()
+    for _ in range(10):
+        with tf.GradientTape() as tape:
+            tape.watch(batch)
+            total = tf.reduce_sum(score(batch))
+        batch = tf.clip_by_value(batch - 0.01 * tf.sign(tape.gradient(total, batch)), 0, 1)
+    assert (score(batch).numpy() < first).mean() > 0.8
+
+
 def test_without_a_gradient_it_is_one_line(
     classifier: Classifier, benign: np.ndarray, adversarial: np.ndarray
 ) -> None:

@@ -18,7 +18,7 @@ from a2d_tf.scoring import Options, score_dataset
 from a2d_tf.storage import files
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "score_dataset.py"
-ROWS = int(os.environ.get("A2D_DATASET_ROWS", "1600"))  # more of them take longer
+ROWS = int(os.environ.get("A2D_DATASET_ROWS", "800"))  # more of them take longer
 IMAGES, PARTS = 200, 40
 REPEATS = ROWS // IMAGES
 PATIENCE_S = 240 + ROWS / 20
