@@ -58,7 +58,7 @@ def feature_cost_rows() -> Rows:
     found = stored("feature_cost")["features"]
     rows = [["feature", "passes", "time, in predictions", "peak memory, MiB"]]
     return rows + [
-        [name if name == "prediction" else f"`{name}`",
+        [name if name == "prediction" else f"`{FORMER.get(name, name)}`",
          price(dict(zip(("queries", "gradients"), one["passes"]))),
          f"{one['seconds'] / found['prediction']['seconds']:.3g}", f"{one['peak_mib']:.0f}"]
         for name, one in found.items()

@@ -22,6 +22,7 @@ CHOSEN = {
     "mahalanobis": "Mahalanobis (baseline)",
 }
 RATE = "0.05"
+DEFAULT = "response"
 SUPERSEDED = ("response+squeezing",)  # of an earlier default, which had no filters
 
 
@@ -34,7 +35,7 @@ def chosen_rows(name: str, newer: str) -> list[list[str]]:
 
 
 def joined(name: str, newer: str) -> dict[str, Any]:
-    """A stored comparison, and what a newer one of the same images found instead or besides.
+    """A stored comparison, with the default's row from a newer one of the same images.
 
     Raises:
       ValueError: the images are others, since the margins tell another AUROC.
@@ -44,13 +45,11 @@ def joined(name: str, newer: str) -> dict[str, Any]:
            for threat, cells in result["cells"].items()):
         raise ValueError(f"{name} and {newer} are not of the same images")
     return result | {
-        "columns": list(dict.fromkeys(
-            one for one in [*result["columns"], *other["columns"]] if one not in SUPERSEDED
-        )),
-        "benign_only": [*result["benign_only"], *other["benign_only"]],
-        "passes": result["passes"] | other["passes"],
+        "columns": [one for one in result["columns"] if one not in SUPERSEDED],
+        "passes": result["passes"] | {DEFAULT: other["passes"][DEFAULT]},
         "cells": {
-            threat: cells | other["cells"][threat] for threat, cells in result["cells"].items()
+            threat: cells | {DEFAULT: other["cells"][threat][DEFAULT]}
+            for threat, cells in result["cells"].items()
         },
     }
 
