@@ -20,6 +20,11 @@ from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult
 THREATS = ("fgsm", "bim-a", "jsma", "cw", "pgd")
 GRADIENTS = (0, 1, 2, 3, 5, 10)
 FILTERS = "filters"  # what `A2D` takes by default
+DIGITS = tuple("0123456789")  # how the names of detectors without filters start
+LINES: dict[str | tuple[str, ...], dict[str, Any]] = {
+    DIGITS: {"linestyle": ":", "marker": "o", "markerfacecolor": "white"},
+    FILTERS: {"marker": "o"},
+}
 ATTACKS = ("bim-search", "bim")
 
 
@@ -92,15 +97,18 @@ def _draw(datasets: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure = Figure(figsize=(5.2 * len(datasets), 4.4), layout="constrained")
     every = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axes, (dataset, (run, *_)) in zip(every, datasets.items(), strict=True):
-        names = [name for name in run["passes"] if name[0].isdigit() or name.startswith(FILTERS)]
-        prices = [sum(run["passes"][name].values()) for name in names]
-        order = sorted(range(len(names)), key=prices.__getitem__)
-        for color, (threat, row) in zip(PALETTE, run["cells"].items()):
-            axes.plot(
-                [prices[place] for place in order],
-                [row[names[place]]["tpr_at_fpr"]["0.05"] for place in order],
-                marker="o", color=color, label=threat,
+        for start, style in LINES.items():
+            names = sorted(
+                (name for name in run["passes"] if name.startswith(start)),
+                key=lambda name: sum(run["passes"][name].values()),
             )
+            for color, (threat, row) in zip(PALETTE, run["cells"].items()):
+                axes.plot(
+                    [sum(run["passes"][name].values()) for name in names],
+                    [row[name]["tpr_at_fpr"]["0.05"] for name in names], color=color,
+                    label=threat if FILTERS in start else None, **style,
+                )
+        axes.plot([], [], color="0.4", label="without filters", **LINES[DIGITS])
         axes.set_xscale("log")
         axes.set(
             title=dataset, xlabel="forward passes and gradients per image",

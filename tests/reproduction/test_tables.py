@@ -137,7 +137,8 @@ def test_the_frontier_of_price_and_quality(run: RunScript, folder: Path) -> None
     one, = results["datasets"]["mnist"]
     prices = {name: tuple(price.values()) for name, price in one["passes"].items()}
     assert prices["0 gradients"] == (1, 0) and prices["3 gradients"] == (1, 3)
-    assert prices["1 gradient, bim"][1] > prices["1 gradient, bim-search"][1] > 1
+    assert prices["filters"] == (3, 0) and prices["filters, 1 gradient"] == (3, 1)
+    assert prices["filters, bim"][1] > prices["filters, bim-search"][1] > 1
     for threat, row in one["cells"].items():
         assert list(row) == list(prices) and one["threats"][threat]["crafted"] == 10
         assert all(set(cell["tpr_at_fpr"]) >= {"0.01", "0.05"} for cell in row.values())
