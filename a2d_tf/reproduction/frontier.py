@@ -94,7 +94,7 @@ def _measure(data: ExperimentData) -> dict[str, Any]:
 
 def _draw(datasets: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """A panel per dataset: the share detected at 5 % false positives over the passes per image."""
-    figure = Figure(figsize=(5.2 * len(datasets), 4.4), layout="constrained")
+    figure = Figure(figsize=(5.2 * len(datasets) + 1.6, 4.4), layout="constrained")
     every = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axes, (dataset, (run, *_)) in zip(every, datasets.items(), strict=True):
         for start, style in LINES.items():
@@ -115,5 +115,5 @@ def _draw(datasets: dict[str, list[dict[str, Any]]], path: Path) -> None:
             ylabel="detected at 5 % false positives", ylim=(-0.02, 1.02),
         )
         axes.grid(color="0.92")
-    every[-1].legend(loc="lower right")
+    figure.legend(*every[-1].get_legend_handles_labels(), loc="outside right center")
     save(figure, path)
