@@ -60,8 +60,8 @@ class A2D:
       classifier: the classifier whose inputs are judged, or a Keras model; it is not changed.
       features: what is measured of an input: attacks, whose cost is the feature, other features,
         or their names. One of these, several in a sequence, or several by names of your own in a
-        dict. By default "response", the logits and how two filters change them; and the cost of
-        "bim-search" for a detector that takes its columns for costs.
+        dict. By default "response", the logits and how much two filters change the answer; and the
+        cost of "bim-search" for a detector that takes its columns for costs.
       detector: judges the columns of all features: a detector or its name. By default "profile"
         if it is not known of some columns on which side adversarial images lie, as of those of
         "response", and "conformal" otherwise. Both learn from benign images alone.

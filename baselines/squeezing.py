@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from a2d_tf import checks
 from a2d_tf.classifiers import Classifier
+from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import Feature, squeezers
 
 
@@ -24,6 +25,10 @@ class FeatureSqueezing(Feature):
       bits: of the colour depth (section 3.1), 1 to 8. With None, 1 for images of one channel and 5
         for others, as published for MNIST and for CIFAR-10.
       window: the side of the median filter's window (section 3.2), in pixels.
+
+    Raises:
+      InvalidInputError: a setting is out of range, or when it measures, inputs are no images
+        [N,H,W,C].
     """
 
     name: ClassVar[str] = "squeezing"
@@ -43,6 +48,11 @@ class FeatureSqueezing(Feature):
     def graph_measure(
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
+        if images.shape.rank != 4:
+            raise InvalidInputError(
+                "expected images [N,H,W,C] for FeatureSqueezing, got inputs of "
+                f"{images.shape.rank} axes, which have no neighbouring pixels; leave it out"
+            )
         versions = squeezers.squeezed(
             images, classifier.bounds, bits=self.bits, window=self.window
         )

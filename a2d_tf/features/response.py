@@ -23,13 +23,13 @@ SIDES: Mapping[str, Side] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Response(Feature):
-    """Five numbers of three forward passes, and on request two more of gradients.
+    """Five numbers from three forward passes, and on request two more from gradients.
 
     - "margin" is that of `Margin`. An image near a boundary has a low one.
     - "bits" and "median" are how much two filters change the class probabilities, as L1 distances:
       a smaller colour depth, and a median of 2x2 pixels. They are the filters of feature squeezing
-      (Xu et al. 2018, arXiv 1704.01155). The answer for an adversarial image depends on detail.
-      Inputs that are no images [N,H,W,C] have no "median".
+      (Xu et al. 2018, arXiv 1704.01155), and remove details on which the class of an adversarial
+      image often depends. Inputs of another shape than [N,H,W,C] have no "median".
     - "largest" and "mean" are the largest logit and the mean of the ten largest, both negated.
     - "raise_linf" and "raise_rms" are what it costs to raise a logit by one, to first order, as in
       `DirectionCosts`: in steps of 1/10000 of the pixel range in L-infinity, and in RMS. They are
@@ -74,7 +74,7 @@ class Response(Feature):
                 tape.gradient(logits, images, output_gradients=weights), classifier.bounds
             )
 
-        # The shape of a classifier's outputs may be unknown: their axes are not.
+        # The static shape of the logits may be unknown, but they always have two axes.
         known, costs = tf.reduce_all(tf.math.is_finite(logits), axis=1), []
         if self.filters:
             versions = squeezers.squeezed(images, classifier.bounds)
@@ -112,7 +112,7 @@ class Response(Feature):
         return 1 + versions, self.top_k
 
     def _columns(self, width: int) -> list[str]:
-        """The names of `width` columns; "median" is missing of inputs that are no images."""
+        """The names of `width` columns; inputs of another shape than [N,H,W,C] have no "median"."""
         costs = ["raise_linf", "raise_rms"] if self.top_k else []
         answers = ["bits", "median"] if self.filters else ["entropy"]
         answers = answers[:width - len(costs) - 3]

@@ -17,7 +17,7 @@ WINDOW = 2  # published for all three
 def squeezed(
     images: tf.Tensor, bounds: Bounds, *, bits: int | None = None, window: int = WINDOW
 ) -> list[tf.Tensor]:
-    """Images of fewer levels, and after a median filter; only the former if they are no [n,H,W,C].
+    """Images of fewer levels, and after a median filter; the latter only of images [n,H,W,C].
 
     Args:
       images: f32[n,...].

@@ -106,7 +106,7 @@ def _draw(datasets: dict[str, list[dict[str, Any]]], path: Path) -> None:
                 axes.plot(
                     [sum(run["passes"][name].values()) for name in names],
                     [row[name]["tpr_at_fpr"]["0.05"] for name in names], color=color,
-                    label=threat if FILTERS in start else None, **style,
+                    label=threat if start == FILTERS else None, **style,
                 )
         axes.plot([], [], color="0.4", label="without filters", **LINES[DIGITS])
         axes.set_xscale("log")

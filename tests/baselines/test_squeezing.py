@@ -91,6 +91,12 @@ def test_the_bits_are_those_published_for_grey_and_for_coloured_images() -> None
             FeatureSqueezing(bits=bits)  # type: ignore[arg-type]
 
 
+def test_inputs_that_are_no_images_are_refused() -> None:
+    classifier = Classifier(flat, input_shape=(4,), preflight=False)
+    with pytest.raises(InvalidInputError, match="expected images .* got inputs of 2 axes"):
+        FeatureSqueezing().measure(classifier, np.full((3, 4), 0.3))
+
+
 def test_a_thousand_classes(benign: np.ndarray) -> None:
     weights = np.random.default_rng(0).normal(size=(64, 1000)).astype(np.float32)
     classifier = Classifier(

@@ -89,7 +89,7 @@ def test_vectors_have_no_median() -> None:
     assert Response().passes_of(5) == (3, 0) and Response(filters=False).passes_of(4) == (1, 0)
 
 
-def test_a_classifier_without_gradients_is_enough(tmp_path: Path) -> None:
+def test_a_classifier_without_gradients_is_enough() -> None:
     weights = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 
     def logits(images: tf.Tensor) -> tf.Tensor:
