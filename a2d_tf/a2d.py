@@ -111,7 +111,7 @@ class A2D:
             name: feature for name, feature in self._features.items()
             if isinstance(feature, Feature)
         }
-        check_combination(known, self._detector)
+        check_combination(self._features, self._detector)
         for feature in known.values():
             feature.check(self._classifier)
         self._state: DetectorState | None = None
@@ -175,8 +175,11 @@ class A2D:
           benign: f32[N,H,W,C], or a dataset of such images.
           adversarial: f32[M,H,W,C], or a dataset; None for a detector that learns from benign
             images alone.
-          fpr: a wanted false-positive rate, in (0, 1). The fit then takes every other benign image,
-            and the rest sets the threshold. With None, the detector's default threshold holds.
+          fpr: a wanted false-positive rate, in (0, 1). Images that the detector did not learn from
+            set the threshold. A detector that has a rate among its settings, such as `Profile`,
+            keeps some for that (about a third), if no feature learns from the images and no attack
+            chooses its steps on them. Otherwise every other benign image is kept. With None, the
+            detector's default threshold holds.
           source: i64[M], the row of `benign` that each adversarial image was made from; by default
             row i for image i, if there are as many and `fpr` is None.
           noisy_negatives: whether benign images with noise as strong as the attack count as benign

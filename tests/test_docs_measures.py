@@ -42,3 +42,9 @@ def test_false_positive_rates(folder: Path) -> None:
     assert found["images"] == 536 and found["fitted_on"] == 268 and found["partings"] == 15
     for rate, measured in found["rates"].items():
         assert 0.2 * float(rate) < measured["mean"] < 2 * float(rate), rate
+    within = found["within_classes"]
+    assert within["classes"] == 10 and within["fewest_images"] >= 36
+    for name in ("one_threshold", "by_class"):
+        assert len(within[name]) == 10 and all(0 <= rate < 0.6 for rate in within[name].values())
+    spread = [np.ptp(list(within[name].values())) for name in ("one_threshold", "by_class")]
+    assert spread[1] < spread[0]

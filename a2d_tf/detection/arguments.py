@@ -44,10 +44,11 @@ def default_features(detector: Any) -> str:
 
 def default_detector(features: Mapping[str, Feature | str]) -> str:
     """The name of the detector that learns from benign images alone and suits these features."""
-    is_either = any(
-        isinstance(one, Feature) and one.adversarial_is == "either" for one in features.values()
+    needs_profile = any(
+        isinstance(one, Feature) and one.adversarial_is in ("either", "class")
+        for one in features.values()
     )
-    return "profile" if is_either else "conformal"
+    return "profile" if needs_profile else "conformal"
 
 
 def as_detector(detector: Any) -> Detector:

@@ -78,6 +78,9 @@ def fit(
             f"expected benign images alone for {detector.name}, got adversarial ones too; "
             "leave them out or choose a detector that learns from them"
         )
+    if options.fpr is not None and _divides_by_itself(features, detector):
+        detector = sklearn.base.clone(detector).set_params(fpr=options.fpr)
+        options = options._replace(fpr=None)
     every = to_array(benign, classifier.input_spec)
     warn_of_unused_range(every, classifier.bounds)
     fitted_on, others = (every, every[:0]) if options.fpr is None else (every[::2], every[1::2])
@@ -116,6 +119,16 @@ def fit(
     order = sorted(fitted, key=lambda name: passes[name])
     state = DetectorState(classifier, fitted, judge, columns, tuple(order))
     return state if options.fpr is None else calibrate(state, others, options.fpr, options)
+
+
+def _divides_by_itself(features: Mapping[str, Feature | str], detector: Detector) -> bool:
+    """Whether the detector sets a threshold for a rate, and nothing else learns from the images.
+
+    Such a detector keeps some of the images of its fit for the threshold. To take every other image
+    away from it first would only leave it fewer to learn from.
+    """
+    learns = any(isinstance(one, str) or one.needs_fit for one in features.values())
+    return "fpr" in detector.get_params() and not learns
 
 
 def calibrate(

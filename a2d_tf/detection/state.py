@@ -89,8 +89,7 @@ def fit_detector(
 ) -> Detector:
     """Fits a detector on columns f64[N,D] as they were measured; gives it back."""
     oriented = values * orientation(features, columns)
-    either = np.array(_sides(features, columns)) == "either"
-    return detector.fit_sided(oriented, is_adversarial, either)
+    return detector.fit_sided(oriented, is_adversarial, _sides(features, columns))
 
 
 def _sides(features: Mapping[str, Feature], columns: Mapping[str, Sequence[str]]) -> list[Side]:
@@ -100,12 +99,30 @@ def _sides(features: Mapping[str, Feature], columns: Mapping[str, Sequence[str]]
     ]
 
 
-def check_combination(features: Mapping[str, Feature], detector: Detector) -> None:
-    """Raises InvalidInputError if the detector cannot judge columns of these features."""
-    both = [name for name, feature in features.items() if feature.adversarial_is == "either"]
+def check_combination(features: Mapping[str, Feature | str], detector: Detector) -> None:
+    """Raises InvalidInputError if the detector cannot judge columns of these features.
+
+    A name in place of a feature is that of an attack, whose cost is low for adversarial inputs.
+    """
+    sides = {
+        name: feature.adversarial_is if isinstance(feature, Feature) else "low"
+        for name, feature in features.items()
+    }
+    both = [name for name, side in sides.items() if side == "either"]
     if both and not (detector.learns_from_adversarial or detector.is_two_sided):
         raise InvalidInputError(
             f"expected a detector that weighs its columns for {', '.join(both)}, got "
             f"{detector.name}, which takes each column for a cost; choose profile, or one that "
             "learns from adversarial images"
+        )
+    classes = [name for name, side in sides.items() if side == "class"]
+    if classes and not detector.judges_by_class:
+        raise InvalidInputError(
+            f"expected a detector that judges each class by itself for {', '.join(classes)}, got "
+            f"{detector.name}; choose profile, or leave the class out"
+        )
+    if classes and (len(classes) > 1 or len(classes) == len(sides)):
+        raise InvalidInputError(
+            "expected the predicted class once, beside another feature, got "
+            f"{', '.join(sides)}; name what else is measured"
         )

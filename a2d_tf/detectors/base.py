@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, overload
 
@@ -51,6 +52,8 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
     learns_from_adversarial: ClassVar[bool] = True
     # Whether it judges columns of which it is not known on which side adversarial inputs lie.
     is_two_sided: ClassVar[bool] = False
+    # Whether it can take the predicted class among its columns, and judges each class by itself.
+    judges_by_class: ClassVar[bool] = False
     # Whether a higher value of any column never raises the score, whatever was learned.
     is_monotone: ClassVar[bool] = False
     # Whether the scores depend on the fit; if not, the fit sets the threshold only.
@@ -137,7 +140,7 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         """What to do if the detector flags nothing."""
         return "calibrate it to a false-positive rate, or choose other features or settings"
 
-    def fit_sided(self: Self, X: ArrayLike, y: ArrayLike, either: ArrayLike) -> Self:
+    def fit_sided(self: Self, X: ArrayLike, y: ArrayLike, sides: Sequence[str]) -> Self:
         """As `fit`, for columns of which it may not be known on which side adversarial inputs lie.
 
         A detector that makes use of that overrides this method, and says `is_two_sided`.
@@ -145,8 +148,8 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         Args:
           X: columns [N, D].
           y: bool[N], which inputs are adversarial.
-          either: bool[D], the columns of which the side is not known; the others are low for
-            adversarial inputs.
+          sides: of each column; "either" if the side is not known, and "class" for the predicted
+            class. The others are low for adversarial inputs.
         """
         return self.fit(X, y)
 

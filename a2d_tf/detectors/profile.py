@@ -1,6 +1,7 @@
 """The profile detector: near a boundary, or unlike benign inputs, from benign images alone."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import LedoitWolf
 
 from a2d_tf import checks
+from a2d_tf.detectors import class_thresholds
 from a2d_tf.detectors.base import MIN_INPUTS, Calibration, Columns, Detector, is_cost_like
 from a2d_tf.detectors.calibration import (
     kept_scores, least_count, training_and_calibration, threshold_at,
@@ -45,6 +47,10 @@ class Profile(Detector):
     split-conformal one, from benign images that took part in nothing before. No distribution is
     assumed: the false-positive rate on fresh benign images is at most `fpr` on average.
 
+    If one column is the predicted class (the feature "predicted-class"), each class gets a
+    threshold of its own, and the rate holds within each class that has enough benign images; see
+    `class_thresholds`. The score is then what is above the threshold of the class.
+
     Attributes:
       fpr: the false-positive rate that `fit` sets; `calibrate` sets another.
     """
@@ -53,11 +59,12 @@ class Profile(Detector):
     learns_from_adversarial: ClassVar[bool] = False
     is_two_sided: ClassVar[bool] = True
     is_compiled: ClassVar[bool] = True
+    judges_by_class: ClassVar[bool] = True
     fpr: float = 0.1
 
     def __post_init__(self) -> None:
         checks.number(self.fpr, "Profile's fpr", maximum=1)
-        self._given: NDArray[np.bool_] | None = None
+        self._given: tuple[NDArray[np.bool_] | None, int | None] = None, None
 
     @property
     def default_threshold(self) -> float:
@@ -73,7 +80,8 @@ class Profile(Detector):
             )
 
     def fit(
-        self: Self, X: ArrayLike, y: ArrayLike | None = None, *, either: ArrayLike | None = None
+        self: Self, X: ArrayLike, y: ArrayLike | None = None, *, either: ArrayLike | None = None,
+        class_column: int | None = None,
     ) -> Self:
         """Learns from the columns of inputs; see `Detector.fit`.
 
@@ -82,43 +90,105 @@ class Profile(Detector):
           y: bool[N], which inputs are adversarial; they are not looked at.
           either: bool[D], the columns of which it is not known on which side adversarial inputs
             lie; the others are low for them. None if it is not known of any.
+          class_column: the place of the column that is the predicted class; None if there is none.
 
         Raises:
           InvalidInputError: columns, labels or sides of the wrong shape, or too few inputs.
         """
-        self._given = None if either is None else np.asarray(either, np.bool_)
+        self._given = None if either is None else np.asarray(either, np.bool_), class_column
         return super().fit(X, y)
 
-    def fit_sided(self: Self, X: ArrayLike, y: ArrayLike, either: ArrayLike) -> Self:
-        return self.fit(X, y, either=either)
+    def fit_sided(self: Self, X: ArrayLike, y: ArrayLike, sides: Sequence[str]) -> Self:
+        is_class = [place for place, side in enumerate(sides) if side == "class"]
+        return self.fit(
+            X, y, either=[side == "either" for side in sides],
+            class_column=is_class[0] if is_class else None,
+        )
 
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:
         """Some of the benign images, drawn at random, are learned from; the others judge that."""
-        either = np.ones(columns.shape[1], np.bool_) if self._given is None else self._given
+        benign, (given, place) = columns[~is_adversarial], self._given
+        either = np.ones(columns.shape[1], np.bool_) if given is None else given.copy()
         if either.shape != (columns.shape[1],):
             raise InvalidInputError(
                 f"expected a side for each of {columns.shape[1]} columns, got "
                 f"{either.size}; give as many"
             )
-        known, fresh = training_and_calibration(columns[~is_adversarial], self.fpr)
-        learned = {"benign": known, "either": either} | _distance(known, either)
+        learned: dict[str, Any] = {"either": either}
+        if place is None:
+            known, fresh = training_and_calibration(benign, self.fpr)
+        else:
+            _check_class_column(benign, place)
+            either[place], learned["class_column"] = False, np.array(place)
+            known, fresh = class_thresholds.training_and_calibration(
+                benign, benign[:, place], self.fpr
+            )
+        learned |= {"benign": known} | _distance(known, either)
         for name, statistic in _statistics(tf.constant(known), learned).items():
             learned |= {
                 f"{name}_{key}": value for key, value in _tail(statistic.numpy()).items()
             }
-        scores = _surprise(tf.constant(fresh), learned).numpy().astype(np.float32)
-        return learned | {
-            "threshold": threshold_at(scores, self.fpr),
-            "calibration": Calibration(self.fpr, len(scores)),
-            "calibration_scores": kept_scores(scores),
-        }
+        return learned | _calibrated(fresh, learned, self.fpr)
+
+    def calibrate(self: Self, X: ArrayLike, fpr: float) -> Self:
+        """Sets the thresholds to a wanted false-positive rate; see `Detector.calibrate`."""
+        if "class_column" not in self.learned:
+            return super().calibrate(X, fpr)
+        self.score(X)  # checks the columns
+        found = _calibrated(np.asarray(X, np.float64), self.learned, fpr)
+        if "_graph" in vars(self):
+            del self._graph  # it holds the former thresholds
+        for name, value in found.items():
+            setattr(self, f"{name}_", value)
+        self._warn_if_blind()
+        return self
 
     def falls_with(self, column: int) -> bool:
         """Whether a column is known to be low for adversarial inputs; see `Detector`."""
-        return not self.either_[column]
+        return bool(_is_low(self.learned)[column])
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
-        return _surprise(columns, self.learned)
+        learned = self.learned
+        surprise = _surprise(columns, learned)
+        if "class_column" not in learned:
+            return surprise
+        # Single precision, in which the thresholds were found.
+        return tf.cast(tf.cast(surprise, tf.float32), tf.float64) - class_thresholds.thresholds_of(
+            columns[:, int(learned["class_column"])], learned
+        )
+
+
+def _is_low(learned: dict[str, Any]) -> NDArray[np.bool_]:
+    """The columns bool[D] that are known to be low for adversarial inputs."""
+    is_low = ~learned["either"]
+    if "class_column" in learned:
+        is_low[int(learned["class_column"])] = False
+    return np.asarray(is_low)
+
+
+def _check_class_column(benign: Columns, place: int) -> None:
+    if not 0 <= place < benign.shape[1] or benign.shape[1] == 1:
+        raise InvalidInputError(
+            f"expected a class in one of several columns, got column {place} of "
+            f"{benign.shape[1]}; measure something beside the class"
+        )
+
+
+def _calibrated(fresh: Columns, learned: dict[str, Any], fpr: float) -> dict[str, Any]:
+    """The threshold by benign columns f64[N,D] that were not learned from, or one per class."""
+    scores = _surprise(tf.constant(fresh), learned).numpy().astype(np.float32)
+    found: dict[str, Any] = {"calibration": Calibration(float(fpr), len(scores))}
+    if "class_column" not in learned:
+        return found | {
+            "threshold": threshold_at(scores, fpr), "calibration_scores": kept_scores(scores),
+        }
+    place = int(learned["class_column"])
+    classes = fresh[:, place]
+    found |= class_thresholds.thresholds_by_class(
+        scores.astype(np.float64), classes, fpr, learned["benign"][:, place]
+    )
+    above = scores - class_thresholds.thresholds_of(tf.constant(classes), found).numpy()
+    return found | {"threshold": 0.0, "calibration_scores": kept_scores(above)}
 
 
 def _distance(known: Columns, either: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
@@ -155,10 +225,10 @@ def _transformed(columns: tf.Tensor, shift: NDArray[np.float64]) -> tf.Tensor:
 def _statistics(columns: tf.Tensor, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
     """One or two numbers f64[n] of columns f64[n,D], each the higher the less benign."""
     either, found = learned["either"], {}
-    if not either.all():
+    if (is_low := _is_low(learned)).any():
         found["near"] = tf.add_n([
             _surprise_of(-columns[:, place], _tail(-learned["benign"][:, place]))
-            for place in np.flatnonzero(~either)
+            for place in np.flatnonzero(is_low)
         ])
     if either.any():
         scaled = (

@@ -44,6 +44,11 @@ TAILS = {
     for what, size in (("near", "P"), ("unlike", "Q"))
     for key, axes in (("places", size), ("heights", size), ("decay", ""))
 }
+# These a profile holds, whole, if one of its columns is the predicted class.
+CLASSES = {
+    "class_column": ("i", ""), "class_numbers": ("f", "B"), "class_thresholds": ("f", "B"),
+    "other_threshold": ("f", ""),
+}
 # Versions before 0.6 wrote a Conformal's threshold twice, no "transformed" of a Logistic, and no
 # "shift" of a Z-score.
 OLD = {"conformal": {"threshold": ("f", "")}}
@@ -101,7 +106,7 @@ def _check(arrays: Arrays, name: str, place: str) -> None:
         wanted |= {f"fitted_{key}": spec for key, spec in known.items()}
         optional |= {f"fitted_{key}": spec for key, spec in OLD.get(name, {}).items()}
         if name == "profile":
-            wanted |= {f"fitted_{key}": spec for key, spec in _tails(arrays).items()}
+            wanted |= {f"fitted_{key}": spec for key, spec in _asked(arrays).items()}
     may_miss = {f"fitted_{key}" for key in MISSING_IN_OLD.get(name, ())}
     for key in arrays:
         is_setting = key == "detector" or key.startswith("setting_")
@@ -185,7 +190,14 @@ def _ranges(
         rules += _tree_ranges(of, sizes)
         rules.append(("shares from 0 to 1", lambda: _is_within(of("share"), 0, 1)))
     if name == "profile":
-        for what in {key.partition("_")[0] for key in _tails(arrays)}:
+        if "fitted_class_column" in arrays:
+            rules += [
+                ("the place of a column in 'fitted_class_column'",
+                 lambda: 0 <= int(of("class_column")) < sizes["D"]),
+                ("increasing 'fitted_class_numbers'",
+                 lambda: bool((np.diff(of("class_numbers")) > 0).all())),
+            ]
+        for what in sorted({key.partition("_")[0] for key in _asked(arrays)} - {"class", "other"}):
             rules.append((
                 f"increasing places and a decay > 0 of {what!r}",
                 lambda what=what: bool(  # type: ignore[misc]
@@ -195,11 +207,13 @@ def _ranges(
     return rules
 
 
-def _tails(arrays: Arrays) -> dict[str, tuple[str, str]]:
-    """The arrays of the questions that a profile asks, by its columns."""
+def _asked(arrays: Arrays) -> dict[str, tuple[str, str]]:
+    """The arrays of the questions that a profile asks, and of its classes, by its columns."""
     either = np.asarray(arrays.get("fitted_either", True), np.bool_)
-    asked = ["near"] * (not either.all()) + ["unlike"] * bool(either.any())
-    return {key: spec for key, spec in TAILS.items() if key.partition("_")[0] in asked}
+    has_classes = "fitted_class_column" in arrays
+    asked = ["near"] * bool((~either).sum() > has_classes) + ["unlike"] * bool(either.any())
+    tails = {key: spec for key, spec in TAILS.items() if key.partition("_")[0] in asked}
+    return tails | (CLASSES if has_classes else {})
 
 
 def _tree_ranges(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from a2d_tf import detectors
 from a2d_tf.detection.arguments import default_detector
 from a2d_tf.detection.result import INVALID, score_known
-from a2d_tf.detection.state import fit_detector, orientation
+from a2d_tf.detection.state import check_combination, fit_detector, orientation
 from a2d_tf.detectors import Detector
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.experiment_data import BENIGN, NOISY, ExperimentData
@@ -73,10 +73,15 @@ def baseline(name: str | Feature, seed: int) -> Method:
       seed: for features that have a setting of that name.
 
     Raises:
-      InvalidInputError: there is no such feature, or one is named twice.
+      InvalidInputError: there is no such feature, one is named twice, or none but the class.
     """
-    if isinstance(name, str) and TOGETHER in name:
-        return _together(name, seed)
+    together = isinstance(name, str) and TOGETHER in name
+    method = _together(str(name), seed) if together else _by_itself(name, seed)
+    check_combination(method.features, method.detector)
+    return method
+
+
+def _by_itself(name: str | Feature, seed: int) -> Method:
     feature = name if isinstance(name, Feature) else by_name(name)
     if "seed" in (config := feature.config()):
         feature = type(feature).from_config(config | {"seed": seed}, None)
@@ -98,7 +103,7 @@ def baseline(name: str | Feature, seed: int) -> Method:
 def _together(name: str, seed: int) -> Method:
     features: dict[str, Feature] = {}
     for part in name.split(TOGETHER):
-        added = baseline(part, seed).features
+        added = _by_itself(part, seed).features
         if added.keys() & features.keys():
             raise InvalidInputError(
                 f"expected different features, got {part} twice in {name}; leave one out"

@@ -8,11 +8,12 @@ from a2d_tf.features.base import REGISTRY, Feature, FeatureStream, FitData, Meas
 from a2d_tf.features.direction_costs import DirectionCosts
 from a2d_tf.features.logits import MSP, Energy, Entropy, LogitsFeature, Margin
 from a2d_tf.features.named import by_name
+from a2d_tf.features.predicted_class import PredictedClass
 from a2d_tf.features.response import Response
 from a2d_tf.features.table import FeatureTable, measure, needs
 
 __all__ = [
     "AttackCost", "CostTable", "DirectionCosts", "Energy", "Entropy", "Feature", "FeatureStream",
-    "FeatureTable", "FitData", "LogitsFeature", "MSP", "Margin", "Measured", "REGISTRY",
-    "Response", "attack_costs", "by_name", "measure", "needs",
+    "FeatureTable", "FitData", "LogitsFeature", "MSP", "Margin", "Measured",
+    "PredictedClass", "REGISTRY", "Response", "attack_costs", "by_name", "measure", "needs",
 ]

@@ -18,8 +18,8 @@ from a2d_tf.images.spec import Images, Labels
 
 OnFinished = Callable[[int], None]
 Values = NDArray[np.float64]
-# On which side of benign values those of adversarial images lie.
-Side = Literal["low", "high", "either"]
+# On which side of benign values those of adversarial images lie, or that it is a predicted class.
+Side = Literal["low", "high", "either", "class"]
 Self = TypeVar("Self", bound="Feature")
 
 # All features, by name. A class that names itself is added when it is defined.
@@ -79,7 +79,8 @@ class Feature(abc.ABC):
       description: what it is, in a few words, for reports.
       adversarial_is: whether the columns are "low" or "high" for adversarial inputs. "either" is
         for columns that only a detector that learns from both kinds of inputs, or is two-sided,
-        can weigh; see `sides`.
+        can weigh; see `sides`. "class" is for the predicted class, by which a detector chooses its
+        threshold.
       needs_fit: whether it must be fitted before it can measure.
       needs_logits, needs_gradients: what it needs of a classifier.
       needs_labels: whether it depends on the labels. One that does not gives NaN where the

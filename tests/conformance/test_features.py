@@ -13,7 +13,7 @@ import tensorflow as tf
 import a2d_tf.features
 import a2d_baselines
 from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError, attacks, detectors
-from a2d_tf.features import REGISTRY, AttackCost, Feature, FitData
+from a2d_tf.features import REGISTRY, AttackCost, Feature, FitData, Margin
 from a2d_tf.images import Batch
 
 # Features with settings that suit a small classifier; the others are made without arguments.
@@ -72,7 +72,7 @@ def test_what_it_says_of_its_columns(
     assert len(names) == len(set(names)) == width
     assert all(name.startswith("mine") for name in names)
     assert feature.name in REGISTRY and feature.description
-    assert feature.adversarial_is in ("low", "high", "either")
+    assert feature.adversarial_is in ("low", "high", "either", "class")
     queries, gradients = feature.passes_of(width)
     assert queries >= 0 and gradients >= 0
     detector, settings = feature.default_detector
@@ -130,10 +130,12 @@ def test_a_feature_that_learned_other_things_measures_otherwise(
 def test_saved_and_exported_it_measures_the_same(
     unfitted: Feature, model: keras.Model, benign: np.ndarray, tmp_path: Path
 ) -> None:
-    detector = detectors.Logistic(transform_costs=False)
-    crafted = attacks.BIM(eps=0.4, step=0.02, max_iterations=50)(Classifier(model), benign[:300])
-    a2d = A2D(Classifier(model), {"mine": unfitted}, detector)
-    a2d.fit(benign[:300], crafted)
+    if unfitted.adversarial_is == "class":  # is only judged beside another feature
+        a2d = A2D(Classifier(model), {"mine": unfitted, "margin": Margin()}).fit(benign[:300])
+    else:
+        attack = attacks.BIM(eps=0.4, step=0.02, max_iterations=50)
+        a2d = A2D(Classifier(model), {"mine": unfitted}, detectors.Logistic(transform_costs=False))
+        a2d.fit(benign[:300], attack(Classifier(model), benign[:300]))
     expected = a2d.predict(benign[300:320])
     a2d.save(tmp_path / "saved")
     found = A2D.load(tmp_path / "saved").predict(benign[300:320])
