@@ -1,5 +1,6 @@
 """Packages and commands; all other settings are in setup.cfg."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -28,7 +29,17 @@ def commands() -> list[str]:
     ]
 
 
+def description() -> str:
+    """README without pictures and links to other files, which a package index does not have."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    about = r"(The picture [^\n]*\n([^\n]+\n)*\n)?"
+    without_pictures = re.sub(r"!\[[^\]]*\]\([^)]*\)\n+" + about, "", text)
+    return re.sub(r"\[([^\]]*)\]\((?!https?:)([^)#]*)[^)]*\)", r"\1 (`\2`)", without_pictures)
+
+
 setup(
+    long_description=description(),
+    long_description_content_type="text/markdown",
     packages=[*find_packages(include=["a2d_tf*"]), *INSTALLED_AS],
     package_dir=INSTALLED_AS,
     entry_points={"console_scripts": commands()},

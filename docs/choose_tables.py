@@ -8,7 +8,7 @@ from comparison_tables import price
 from env2_tables import FORMER
 from stored_results import stored
 
-from a2d_tf.reports.detector_tables import detector_tables, with_benign_only
+from a2d_tf.reports.detector_tables import detector_tables
 
 MODELS = {
     "lenet_mnist": "LeNet, MNIST", "convnet_cifar10": "convolutional network, CIFAR-10",
@@ -23,18 +23,6 @@ def frontier_rows(dataset: str, kind: str) -> Rows:
     """Price and quality on a dataset: the AUROC, its interval, or the shares detected."""
     run, = stored(f"frontier_{dataset}")["datasets"][dataset]
     return _rows(kind, run["cells"], run)
-
-
-def table2_rows(kind: str) -> Rows:
-    """Table 2 on MNIST."""
-    run, = stored("table2_mnist")["datasets"]["mnist"]["runs"]
-    return _rows(kind, run["cells"], run)
-
-
-def unseen_rows(kind: str) -> Rows:
-    """Threats on MNIST that were not seen in the fit."""
-    run, = stored("table2_mnist")["datasets"]["mnist"]["runs"]
-    return _rows(kind, with_benign_only(run["unseen"], run["cells"], run["benign_only"]), run)
 
 
 def _rows(kind: str, cells: dict[str, Any], run: dict[str, Any]) -> Rows:
@@ -76,12 +64,21 @@ def rate_rows() -> Rows:
     ]
 
 
+def class_rate_rows() -> Rows:
+    """The least and the largest false-positive rate of a predicted class, by kind of threshold."""
+    rows = [["classifier", "threshold", "least", "largest"]]
+    for model, found in stored("false_positives").items():
+        for name, title in (("one_threshold", "one"), ("by_class", "one for each class")):
+            if rates := found.get("within_classes", {}).get(name, {}).values():
+                rows.append([MODELS[model], title, f"{min(rates):.1%}", f"{max(rates):.1%}"])
+    return rows
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     **{f"{dataset} {kind}": partial(frontier_rows, dataset, kind)
        for dataset in ("mnist", "cifar10") for kind in KINDS},
-    **{f"table2 {kind}": partial(table2_rows, kind) for kind in ("auroc", "detected")},
-    **{f"unseen {kind}": partial(unseen_rows, kind) for kind in ("auroc", "detected")},
     "verdict price": price_rows,
     "feature cost": feature_cost_rows,
     "false positives": rate_rows,
+    "class rates": class_rate_rows,
 }

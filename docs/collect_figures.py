@@ -17,13 +17,11 @@ import under_attack_tables
 
 DOCS = Path(__file__).parent
 TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
-    "chosen": partial(comparison_tables.chosen_rows, "compare_mnist", "default_mnist"),
-    "chosen-cifar10": partial(
-        comparison_tables.chosen_rows, "compare_cifar10", "default_cifar10"
-    ),
-    "mnist": partial(comparison_tables.all_rows, "compare_mnist", "default_mnist"),
+    "chosen": partial(comparison_tables.chosen_rows, "compare_mnist"),
+    "chosen-cifar10": partial(comparison_tables.chosen_rows, "compare_cifar10"),
+    "mnist": partial(comparison_tables.all_rows, "compare_mnist"),
     "digits": partial(comparison_tables.all_rows, "compare_digits"),
-    "cifar10": partial(comparison_tables.all_rows, "compare_cifar10", "default_cifar10"),
+    "cifar10": partial(comparison_tables.all_rows, "compare_cifar10"),
     "unseen": partial(comparison_tables.unseen_rows, "compare_mnist"),
     "unseen-cifar10": partial(comparison_tables.unseen_rows, "compare_cifar10"),
     "published-mnist": partial(comparison_tables.published_rows, "MNIST"),

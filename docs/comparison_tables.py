@@ -23,40 +23,19 @@ CHOSEN = {
 }
 RATE = "0.05"
 DEFAULT = "response"
-SUPERSEDED = ("response+squeezing",)  # of an earlier default, which had no filters
 
 
-def chosen_rows(name: str, newer: str) -> list[list[str]]:
-    """The few detectors of README in a stored comparison and a newer one."""
-    result = joined(name, newer)
+def chosen_rows(name: str) -> list[list[str]]:
+    """The few detectors of README in a stored comparison."""
+    result = stored(name)
     return comparison(result, {
         one: title for one, title in CHOSEN.items() if one in result["columns"]
     })
 
 
-def joined(name: str, newer: str) -> dict[str, Any]:
-    """A stored comparison, with the default's row from a newer one of the same images.
-
-    Raises:
-      ValueError: the images are others, since the margins tell another AUROC.
-    """
-    result, other = stored(name), stored(newer)
-    if any(other["cells"][threat]["margin"]["auroc"] != cells["margin"]["auroc"]
-           for threat, cells in result["cells"].items()):
-        raise ValueError(f"{name} and {newer} are not of the same images")
-    return result | {
-        "columns": [one for one in result["columns"] if one not in SUPERSEDED],
-        "passes": result["passes"] | {DEFAULT: other["passes"][DEFAULT]},
-        "cells": {
-            threat: cells | {DEFAULT: other["cells"][threat][DEFAULT]}
-            for threat, cells in result["cells"].items()
-        },
-    }
-
-
-def all_rows(name: str, newer: str | None = None) -> list[list[str]]:
+def all_rows(name: str) -> list[list[str]]:
     """Every detector of a stored comparison."""
-    result = joined(name, newer) if newer else stored(name)
+    result = stored(name)
     return comparison(result, {one: f"`{one}`" for one in result["columns"]})
 
 
@@ -81,14 +60,21 @@ def price(passes: dict[str, float]) -> str:
 
 
 def unseen_rows(name: str) -> list[list[str]]:
-    """AUROC of detectors of a stored comparison on a threat that they did not learn."""
+    """AUROC of detectors of a stored comparison on a threat that they did not learn.
+
+    The default, for which every threat is such a one, stands in the last row.
+    """
     result = stored(name)
     threats = list(result["unseen"])
-    names = list(result["unseen"][threats[0]])
-    return [["detector", *(THREATS[one] for one in threats)], *(
-        [f"`{name}`", *(f"{result['unseen'][threat][name]['auroc']:.3f}" for threat in threats)]
-        for name in names
-    )]
+
+    def row(title: str, cells: dict[str, Any], detector: str) -> list[str]:
+        return [title, *(f"{cells[threat][detector]['auroc']:.3f}" for threat in threats)]
+
+    return [
+        ["detector", *(THREATS[one] for one in threats)],
+        *(row(f"`{one}`", result["unseen"], one) for one in result["unseen"][threats[0]]),
+        row(f"`{DEFAULT}`, benign images alone", result["cells"], DEFAULT),
+    ]
 
 
 def published_rows(dataset: str) -> list[list[str]]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.metadata import metadata
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote
@@ -97,6 +98,13 @@ def folder(model: keras.Model, benign: np.ndarray, tmp_path: Path) -> Path:
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", [one for one in PAGES if snippets(one)], ids=lambda one: one.stem)
+def test_a_package_index_gets_no_link_that_it_cannot_follow() -> None:
+    told = metadata("a2d_tf")
+    text = str(told.get_payload() or told["Description"])
+    assert "## Try it" in text and "Choose a detector (`docs/choose.md`)" in text
+    assert not re.search(r"\]\((?!https?://)", text) and "The picture" not in text
+
+
 def test_examples_run(page: Path, folder: Path, run_script: RunScript) -> None:
     (folder / "example.py").write_text("\n".join([NAMES, *snippets(page)]))
     done = run_script(str(folder / "example"), cwd=folder)

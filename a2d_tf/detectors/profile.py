@@ -75,8 +75,8 @@ class Profile(Detector):
         if benign < least:
             raise InvalidInputError(
                 f"expected at least {least} benign images to fit a profile to a false-positive "
-                f"rate of {self.fpr}, half of which set its threshold, got {benign}; give more "
-                "images or a higher rate"
+                f"rate of {self.fpr}, at most half of which set its threshold, got {benign}; give "
+                "more images or a higher rate"
             )
 
     def fit(

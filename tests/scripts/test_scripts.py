@@ -227,7 +227,7 @@ BAD = {
     ),
     "no detector": (("detect", "--detector=notes", "--images=few.npz"), "a detector folder"),
     "too few to fit": ((*FIT, "--preset=mnist"), "at least 20 benign images"),
-    "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 99 benign"),
+    "too few to calibrate": ((*FIT, "--images=benign.npz", "--fpr=0.01"), "at least 198 benign"),
     "attack named twice": ((*FIT, "--attacks=bim,bim"), "must name each but once"),
     "Z-score with adversarial images": (
         (*FIT, "--images=benign.npz", "--adversarial=few.npz"), "expected benign images alone"
