@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf import A2D, Classifier, InvalidInputError, detectors
+from a2d_tf.attacks import BIM
 from a2d_tf.detectors import Profile, class_thresholds
 from a2d_tf.detectors.stored import from_stored
 from a2d_tf.errors import DetectorWarning
@@ -115,11 +116,12 @@ def test_the_order_of_inputs_changes_nothing_and_it_is_stored_whole(tmp_path: Pa
 
 
 @pytest.mark.long
-def test_saved_and_exported_with_the_default(
-    classifier: Classifier, benign: np.ndarray, tmp_path: Path
+@pytest.mark.parametrize("feature", ["response", BIM(eps=0.3, step=0.003, max_iterations=90)])
+def test_saved_and_exported(
+    feature: object, classifier: Classifier, benign: np.ndarray, tmp_path: Path
 ) -> None:
     assert A2D(classifier, ["bim-search", "predicted-class"]).detector.name == "profile"
-    a2d = A2D(classifier, ["response", "predicted-class"]).fit(benign[:300])
+    a2d = A2D(classifier, [feature, "predicted-class"]).fit(benign[:300])
     assert a2d.detector.name == "profile" and len(a2d.detector.class_numbers_) == 10
     fresh = benign[300:400]
     expected = a2d.predict(fresh)
