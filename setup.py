@@ -10,7 +10,7 @@ from setuptools.command.egg_info import manifest_maker
 ROOT = Path(__file__).parent
 # Packages with names of ours, and their folders, whose names others use too.
 INSTALLED_AS = {"a2d_baselines": "baselines", "a2d_scripts": "scripts"}
-HELPERS = ("__init__", "cli", "cli_terminal")
+HELPERS = ("__init__", "cli", "cli_flags", "cli_terminal")
 manifest_maker.template = ".manifest.in"  # what a source distribution holds beside the packages
 
 if "develop" in sys.argv:  # older versions of pip; they know a folder by its own name alone

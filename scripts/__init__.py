@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 FOLDER = Path(__file__).parent
-HELPERS = ("__init__", "cli", "cli_terminal")
+HELPERS = ("__init__", "cli", "cli_flags", "cli_terminal")
 
 
 def names() -> list[str]:

@@ -98,13 +98,6 @@ def folder(model: keras.Model, benign: np.ndarray, tmp_path: Path) -> Path:
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", [one for one in PAGES if snippets(one)], ids=lambda one: one.stem)
-def test_a_package_index_gets_no_link_that_it_cannot_follow() -> None:
-    told = metadata("a2d_tf")
-    text = str(told.get_payload() or told["Description"])
-    assert "## Try it" in text and "Choose a detector (`docs/choose.md`)" in text
-    assert not re.search(r"\]\((?!https?://)", text) and "The picture" not in text
-
-
 def test_examples_run(page: Path, folder: Path, run_script: RunScript) -> None:
     (folder / "example.py").write_text("\n".join([NAMES, *snippets(page)]))
     done = run_script(str(folder / "example"), cwd=folder)
@@ -197,3 +190,10 @@ def test_the_changelog_keeps_its_form() -> None:
         assert re.fullmatch(r"## \[(Unreleased|\d+\.\d+\.\d+)\].*", heading) or (
             heading.removeprefix("### ") in kinds
         ), heading
+
+
+def test_a_package_index_gets_no_link_that_it_cannot_follow() -> None:
+    told = metadata("a2d_tf")
+    text = str(told.get_payload() or told["Description"])
+    assert "## Try it" in text and "Choose a detector (`docs/choose.md`)" in text
+    assert not re.search(r"\]\((?!https?://)", text) and "The picture" not in text

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, overload
 
 import numpy as np
-import scipy.sparse
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
 from a2d_tf.detectors.calibration import kept_scores, threshold_at
+from a2d_tf.detectors.columns import Columns, checked_columns, checked_labels
 from a2d_tf.errors import DetectorWarning, InvalidInputError, NotFittedError
 from a2d_tf.storage import files
 
-MIN_INPUTS = 10  # a fit on fewer inputs says little
-Columns = NDArray[np.float64]
 Self = TypeVar("Self", bound="Detector")
 
 
@@ -97,8 +95,8 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         Raises:
           InvalidInputError: columns or labels of the wrong shape or type, or too few of them.
         """
-        columns = _checked_columns(X)
-        is_adversarial = _checked_labels(y, len(columns))
+        columns = checked_columns(X)
+        is_adversarial = checked_labels(y, len(columns))
         self._learn(columns, is_adversarial)
         self._warn_if_blind()
         return self
@@ -169,9 +167,9 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
           InvalidInputError: another number of columns than in the fit.
         """
         self.require_fit()
-        columns = _checked_columns(X)
+        columns = checked_columns(X)
         if y is not None:
-            return float((self.predict(X) == _checked_labels(y, len(columns))).mean())
+            return float((self.predict(X) == checked_labels(y, len(columns))).mean())
         if columns.shape[1] != self.n_features_in_:
             raise InvalidInputError(
                 f"expected {self.n_features_in_} columns as in the fit, got {columns.shape[1]}"
@@ -359,67 +357,3 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         """For copies and pickles, which compile their own graph."""
         state: dict[str, Any] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_graph"}
-
-
-def require_both(benign: int, adversarial: int, what: str) -> None:
-    """Raises InvalidInputError unless there are enough inputs of both kinds."""
-    if min(benign, adversarial) < MIN_INPUTS:
-        raise InvalidInputError(
-            f"expected at least {MIN_INPUTS} benign and as many adversarial images to fit {what}, "
-            f"got {benign} benign and {adversarial} adversarial"
-        )
-
-
-def is_cost_like(columns: Columns) -> NDArray[np.bool_]:
-    """Which columns bool[D] of a fit are never negative, as costs are.
-
-    Logarithms and powers suit these; other columns are taken as they are.
-    """
-    return np.asarray((columns >= 0).all(axis=0))
-
-
-def squared_distances(columns: tf.Tensor, known: NDArray[np.float64]) -> tf.Tensor:
-    """Squared distances f64[n,M] between columns f64[n,D] and known ones f64[M,D]."""
-    # Column by column: |a|^2 + |b|^2 - 2ab would lose the small ones among large.
-    return tf.add_n([
-        tf.math.squared_difference(column[:, None], its)
-        for column, its in zip(tf.unstack(columns, axis=1), known.T, strict=True)
-    ])
-
-
-def _checked_columns(X: ArrayLike) -> Columns:
-    if scipy.sparse.issparse(X):
-        raise InvalidInputError("expected a dense array of columns, got a sparse one; densify it")
-    given = np.asarray(X)
-    if given.dtype.kind == "c":
-        raise InvalidInputError(
-            "expected columns of real numbers, got complex ones. Complex data not supported"
-        )
-    try:
-        columns = given.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"expected columns of real numbers, got {given.dtype} ({error})"
-        ) from error
-    if columns.ndim == 1:
-        columns = columns[:, None]
-    if columns.ndim != 2 or columns.shape[1] == 0:
-        raise InvalidInputError(f"expected columns of shape [N, D], got {list(columns.shape)}")
-    if not np.isfinite(columns).all():
-        raise InvalidInputError("expected finite columns, got infinite or NaN ones")
-    return columns
-
-
-def _checked_labels(y: ArrayLike | None, count: int) -> NDArray[np.bool_]:
-    if y is None:
-        return np.zeros(count, np.bool_)
-    labels = np.asarray(y)
-    if labels.shape != (count,):
-        raise InvalidInputError(
-            f"expected is_adversarial of shape [{count}], got {list(labels.shape)}"
-        )
-    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        raise InvalidInputError(
-            f"expected is_adversarial as booleans or 0 and 1, got {labels.dtype} of other values"
-        )
-    return labels.astype(np.bool_)

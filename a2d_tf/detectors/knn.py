@@ -8,7 +8,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf import checks
-from a2d_tf.detectors.base import Columns, Detector, require_both, squared_distances
+from a2d_tf.detectors.base import Detector
+from a2d_tf.detectors.columns import Columns, require_both, squared_distances
 
 
 @dataclass(kw_only=True, eq=False)

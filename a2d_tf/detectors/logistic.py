@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from a2d_tf import checks
-from a2d_tf.detectors.base import Columns, Detector, is_cost_like, require_both
+from a2d_tf.detectors.base import Detector
+from a2d_tf.detectors.columns import Columns, is_cost_like, require_both
 
 MAX_ITERATIONS = 5000
 

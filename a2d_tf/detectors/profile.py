@@ -13,10 +13,11 @@ from sklearn.covariance import LedoitWolf
 
 from a2d_tf import checks
 from a2d_tf.detectors import class_thresholds
-from a2d_tf.detectors.base import MIN_INPUTS, Calibration, Columns, Detector, is_cost_like
+from a2d_tf.detectors.base import Calibration, Detector
 from a2d_tf.detectors.calibration import (
     kept_scores, least_count, training_and_calibration, threshold_at,
 )
+from a2d_tf.detectors.columns import MIN_INPUTS, Columns, is_cost_like
 from a2d_tf.detectors.conformal import interpolate
 from a2d_tf.errors import InvalidInputError
 

@@ -8,8 +8,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf import checks
-from a2d_tf.detectors.base import Calibration, Columns, Detector
+from a2d_tf.detectors.base import Calibration, Detector
 from a2d_tf.detectors.calibration import check_count, kept_scores, threshold_at
+from a2d_tf.detectors.columns import Columns
 from a2d_tf.errors import InvalidInputError
 
 

@@ -11,7 +11,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from a2d_tf import checks
-from a2d_tf.detectors.base import Columns, Detector, require_both
+from a2d_tf.detectors.base import Detector
+from a2d_tf.detectors.columns import Columns, require_both
 
 LEAF = -1
 

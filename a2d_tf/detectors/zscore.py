@@ -12,7 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf import checks
-from a2d_tf.detectors.base import MIN_INPUTS, Columns, Detector, is_cost_like
+from a2d_tf.detectors.base import Detector
+from a2d_tf.detectors.columns import MIN_INPUTS, Columns, is_cost_like
 from a2d_tf.errors import InvalidInputError
 
 # Box-Cox needs positive numbers, and costs contain 0. Costs that are all below 1 are no counts, and

@@ -5,7 +5,7 @@ import sklearn
 from sklearn.utils.estimator_checks import check_estimator
 
 from a2d_tf import detectors
-from a2d_tf.detectors import base, profile, zscore
+from a2d_tf.detectors import columns, profile, zscore
 
 BOOLEANS = "labels are booleans with a fixed meaning"
 OWN_WORDS = "the input is refused, in the words of this library"
@@ -38,7 +38,7 @@ SINGLE_COLUMN = {"threshold"}
 )
 @pytest.mark.parametrize("name", sorted(detectors.REGISTRY.keys() - SINGLE_COLUMN))
 def test_the_contract(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (base, profile, zscore):
+    for module in (columns, profile, zscore):
         monkeypatch.setattr(module, "MIN_INPUTS", 1)  # the checks fit on few inputs
     # On so few, a rate of 10 % cannot be set.
     settings = {"fpr": 0.5} if name in ("conformal", "profile") else {}

@@ -14,7 +14,7 @@ from a2d_tf.zoo import load_dataset
 ROOT = Path(__file__).parents[2]
 PARTS = ("a2d_tf", "baselines", "scripts", "README.md", "LICENSE", "setup.cfg", "setup.py")
 SCRIPTS = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {
-    "__init__", "cli", "cli_terminal",
+    "__init__", "cli", "cli_flags", "cli_terminal",
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 FOLDER = Path(__file__).parents[2] / "scripts"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in (
-    "__init__", "cli", "cli_terminal",
+    "__init__", "cli", "cli_flags", "cli_terminal",
 ))
 # What a flag is in all scripts that have it, as words that its help contains.
 SHARED = {
