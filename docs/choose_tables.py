@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 from comparison_tables import price
-from env2_tables import FORMER
 from stored_results import stored
 
 from a2d_tf.reports.detector_tables import detector_tables
@@ -27,7 +26,7 @@ def frontier_rows(dataset: str, kind: str) -> Rows:
 
 def _rows(kind: str, cells: dict[str, Any], run: dict[str, Any]) -> Rows:
     found = detector_tables("", [cells], run["threats"], run["passes"])[KINDS.index(kind)]
-    return [list(found.header), *([FORMER.get(name, name), *row] for name, *row in found.rows)]
+    return [list(found.header), *(list(row) for row in found.rows)]
 
 
 def price_rows() -> Rows:
@@ -46,7 +45,7 @@ def feature_cost_rows() -> Rows:
     found = stored("feature_cost")["features"]
     rows = [["feature", "passes", "time, in predictions", "peak memory, MiB"]]
     return rows + [
-        [name if name == "prediction" else f"`{FORMER.get(name, name)}`",
+        [name if name == "prediction" else f"`{name}`",
          price(dict(zip(("queries", "gradients"), one["passes"]))),
          f"{one['seconds'] / found['prediction']['seconds']:.3g}", f"{one['peak_mib']:.0f}"]
         for name, one in found.items()
