@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.checks import text_path
 from a2d_tf.classifiers import copying, output_checks, preflight, saving, squashing
+from a2d_tf.classifiers.keras_logits import warn_of_rescaling
 from a2d_tf.classifiers.loading import load_model
 from a2d_tf.classifiers.model_outputs import ModelOutputs
 from a2d_tf.classifiers.preflight import ALL
@@ -76,6 +77,8 @@ class Classifier:
             self._path = Path(os.path.expanduser(model))
             self._digest = _digest(self._path)
             model = load_model(self._path, self._bounds, output=output)
+        if isinstance(model, keras.Model) and preprocess is None:
+            warn_of_rescaling(model, self._bounds)
         self._output = model.output if isinstance(model, SavedModelLogits) else output
         self._outputs = ModelOutputs(
             model, self._bounds, input_shape=input_shape, output=output,

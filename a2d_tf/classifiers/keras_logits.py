@@ -1,13 +1,18 @@
 """How a Keras model is read: as a differentiable function images -> logits."""
 
+import warnings
+from collections.abc import Iterator
+
 import keras
+import numpy as np
 
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
-from a2d_tf.images.spec import Shape
+from a2d_tf.images.spec import Bounds, Shape
 from a2d_tf.classifiers.squashing import Outputs, without_squashing
 
 # The label is the same before and after either, but after it the gradients can vanish.
 SQUASHING = (keras.activations.softmax, keras.activations.sigmoid)
+MIN_RESCALED_RANGE = 0.02  # that of pixels from 0 to 1 after Rescaling(1 / 255) is 0.004
 
 
 def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
@@ -42,6 +47,28 @@ def with_output(model: keras.Model, output: str | int | None) -> keras.Model:
             f"expected an output out of {names} or its index, got {output!r}"
         )
     return model if len(names) == 1 else keras.Model(model.inputs, model.outputs[index])
+
+
+def warn_of_rescaling(model: keras.Model, bounds: Bounds) -> None:
+    """Warns if a layer `Rescaling` leaves hardly anything of the range of the pixels."""
+    width = float(np.max(bounds[1]) - np.min(bounds[0]))
+    for layer in _rescaling(model):
+        scales = np.abs(np.asarray(layer.scale, np.float64))
+        if scales.max() * width < MIN_RESCALED_RANGE:
+            warnings.warn(
+                f"the layer {layer.name!r}, Rescaling({scales.max():.4g}), makes a range of "
+                f"{scales.max() * width:.2g} of the bounds {tuple(bounds)}; if the model was "
+                "trained on pixels from 0 to 255, give bounds=(0, 255), or --bounds=0,255",
+                stacklevel=3,
+            )
+
+
+def _rescaling(model: keras.Model) -> Iterator[keras.layers.Rescaling]:
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Rescaling):
+            yield layer
+        elif isinstance(layer, keras.Model):
+            yield from _rescaling(layer)
 
 
 def _output_names(model: keras.Model) -> list[str]:

@@ -51,17 +51,17 @@ def without_squashing(outputs: Outputs, *, one_unit_only: bool = False) -> Outpu
     """
     def logits(images: tf.Tensor) -> tf.Tensor:
         if tf.executing_eagerly():
-            if tf.config.functions_run_eagerly():  # a concrete function is a graph all the same
-                spec = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
-                return graph.get_concrete_function(spec)(images)
-            return graph(images)
+            # A concrete function serves every number of images, and is a graph even where
+            # functions are told to run eagerly.
+            spec = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
+            return graph.get_concrete_function(spec)(images)
         values = outputs(images)
         if not tf.is_tensor(values) or one_unit_only and not is_one_unit(values):
             return values
         return _before_squashing(values)
 
     # Only in a graph does a tensor know the operation that it comes from.
-    graph = tf.function(logits, autograph=False, reduce_retracing=True)
+    graph = tf.function(logits, autograph=False)
     return logits
 
 

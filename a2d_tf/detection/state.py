@@ -124,5 +124,5 @@ def check_combination(features: Mapping[str, Feature | str], detector: Detector)
     if classes and (len(classes) > 1 or len(classes) == len(sides)):
         raise InvalidInputError(
             "expected the predicted class once, beside another feature, got "
-            f"{', '.join(sides)}; name what else is measured"
+            f"{', '.join(sides)}; name what else is measured, such as response"
         )

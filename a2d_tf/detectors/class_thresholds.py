@@ -66,10 +66,10 @@ def thresholds_by_class(
     has_enough = counts >= least_count(fpr)
     if rare := [f"{number:.0f}" for number in numbers[~has_enough]]:
         warnings.warn(
-            f"{len(rare)} predicted classes have fewer than the {least_count(fpr)} benign images "
-            f"that a false-positive rate of {fpr:g} takes, and get the threshold of all images: "
-            f"{', '.join(rare[:NAMED])}{', ...' if len(rare) > NAMED else ''}; give more images, "
-            "or a higher rate",
+            "predicted classes with too few benign images share one threshold: "
+            f"{', '.join(rare[:NAMED])}{', ...' if len(rare) > NAMED else ''} (a false-positive "
+            f"rate of {fpr:g} takes {least_count(fpr)} of a class that nothing is learned from, "
+            f"{2 * least_count(fpr)} in all); give more images, or a higher rate",
             DetectorWarning, stacklevel=3,
         )
     return {

@@ -1,5 +1,6 @@
 """Images of any shape, bounds for each channel, and what stands outside the model."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -218,3 +219,19 @@ def test_grey_bytes_may_leave_out_the_channel() -> None:
         to_array(whole, classifier.input_spec), to_array(whole[..., None], classifier.input_spec)
     )
     assert attacks.calibrate("bim-search", classifier, whole, cost=20).max_iterations == 40
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_bounds_that_a_rescaling_layer_makes_tiny_are_told(nested: bool) -> None:
+    rescaled = keras.Sequential([
+        keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(),
+        keras.layers.Dense(3),
+    ])
+    model = keras.Sequential([keras.Input((8, 8, 1)), rescaled]) if nested else rescaled
+    with pytest.warns(UserWarning, match=r"Rescaling\(0.003922\), makes a range of 0.0039 of the "
+                                         r"bounds \(0.0, 1.0\); if .* give bounds=\(0, 255\)"):
+        Classifier(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Classifier(model, Bounds(0, 255))
+        Classifier(model, preprocess=lambda images: images * 255)

@@ -32,9 +32,9 @@ def fitted(fpr: float, columns: np.ndarray) -> Profile:
 def test_thresholds_by_hand() -> None:
     scores = np.arange(1.0, 15)  # 1 to 14
     classes = np.array([7] * 9 + [3] * 4 + [5])
-    with pytest.warns(DetectorWarning, match="2 predicted classes have fewer than the 4 benign "
-                                             "images that a false-positive rate of 0.2 takes, and "
-                                             "get the threshold of all images: 5, 8; give more"):
+    with pytest.warns(DetectorWarning, match=r"too few benign images share one threshold: 5, 8 \(a "
+                                             "false-positive rate of 0.2 takes 4 of a class that "
+                                             "nothing is learned from, 8 in all"):
         found = class_thresholds.thresholds_by_class(scores, classes, 0.2, np.array([7.0, 8]))
     np.testing.assert_array_equal(found["class_numbers"], [3, 7])
     # The 4th smallest of 4 scores, the 8th of 9, and the 12th of 14.
