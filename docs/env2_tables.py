@@ -12,8 +12,10 @@ THREATS = {
     "cw": "C&W", "bb": "BB",
 }
 
-# What the name stood for when the table was made.
-FORMER = {"response": "Response(top_k=1, filters=False)"}
+# What a name stood for when the tables of some datasets were made.
+FORMER = {
+    dataset: {"response": "Response(top_k=1, filters=False)"} for dataset in ("mnist", "cifar10")
+}
 
 
 def detector_rows(dataset: str) -> list[list[str]]:
@@ -25,7 +27,7 @@ def detector_rows(dataset: str) -> list[list[str]]:
     rows = [["detector", *(text for one in threats for text in (THREATS[one], "paper")), "passes"]]
     for name in names:
         cells = [run["cells"][threat].get(name) for threat in threats]
-        rows.append([f"`{FORMER.get(name, name)}`", *(
+        rows.append([f"`{FORMER.get(dataset, {}).get(name, name)}`", *(
             text for threat, cell in zip(threats, cells) for text in (
                 f"{cell['auroc']:.3f}, {cell['tpr_at_fpr'][RATE]:.0%}" if cell else "",
                 number(part["published"].get(threat, {}).get(name)),
@@ -45,7 +47,7 @@ def size_rows(dataset: str) -> list[list[str]]:
     ]
 
 
-DATASETS = ("mnist", "cifar10")
+DATASETS = ("mnist", "cifar10", "imagenet")
 TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     **{f"env2-{name}": partial(detector_rows, name) for name in DATASETS},
     **{f"env2-{name}-sizes": partial(size_rows, name) for name in DATASETS},
