@@ -22,6 +22,7 @@ The attacks:
   cw           Carlini and Wagner in L2, which must lead by kappa logits
   pgd          projected gradient descent on the cross-entropy
   pgd-margin   the same on the margin
+  filters      PGD on the mean margin of the image and of its filtered versions
   surrogate    crosses the boundary, then moves the first-order costs to those of benign images
   matching     the same, towards the costs of one benign image of another class
   selective    crosses the boundary, then lowers the detector's own score, if that has a gradient

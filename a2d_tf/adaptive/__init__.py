@@ -6,6 +6,7 @@ a2d.
 
 from a2d_tf.adaptive.benign_columns import BenignColumns
 from a2d_tf.adaptive.defences import Defence, FlaggedBy, Together, Undefended, score_of
+from a2d_tf.adaptive.filtered_pgd import FilteredPGD
 from a2d_tf.adaptive.goal import Goal
 from a2d_tf.adaptive.joint_pgd import OrthogonalPGD, SelectivePGD
 from a2d_tf.adaptive.noisy import Noisy
@@ -13,7 +14,7 @@ from a2d_tf.adaptive.score import DifferentiableScore, differentiable_score
 from a2d_tf.adaptive.second_opinion import SecondOpinion
 
 __all__ = [
-    "BenignColumns", "Defence", "DifferentiableScore", "FlaggedBy", "Goal", "Noisy",
-    "OrthogonalPGD", "SecondOpinion", "SelectivePGD", "Together", "Undefended",
+    "BenignColumns", "Defence", "DifferentiableScore", "FilteredPGD", "FlaggedBy",
+    "Goal", "Noisy", "OrthogonalPGD", "SecondOpinion", "SelectivePGD", "Together", "Undefended",
     "differentiable_score", "score_of",
 ]

@@ -8,6 +8,7 @@ from a2d_tf import threats
 from a2d_tf.adaptive import (
     BenignColumns,
     Defence,
+    FilteredPGD,
     FlaggedBy,
     Goal,
     OrthogonalPGD,
@@ -127,6 +128,12 @@ def _pgd(loss: str) -> Callable[[Strength, Strengths, None], Threat]:
     )
 
 
+def _filters(strength: Strength, strengths: Strengths, known: None) -> Threat:
+    return FilteredPGD(
+        eps=strength.value, norm=strength.norm, loss="margin", **strengths.pgd
+    )
+
+
 def _joint(
     kind: type[SelectivePGD] | type[OrthogonalPGD]
 ) -> Callable[[Strength, Strengths, Goal], Threat]:
@@ -165,6 +172,7 @@ KINDS: dict[str, Kind] = {
     "cw": Kind("classifier", _nothing, _cw, by_kappa=True),
     "pgd": Kind("classifier", _nothing, _pgd("cross-entropy")),
     "pgd-margin": Kind("classifier", _nothing, _pgd("margin")),
+    "filters": Kind("classifier", _nothing, _filters),
     "surrogate": Kind("classifier", _median, _joint(SelectivePGD)),
     "matching": Kind("classifier", _image, _joint(SelectivePGD)),
     "selective": Kind("score", _score, _joint(SelectivePGD)),

@@ -37,15 +37,18 @@ class PGD(ProjectedThreat):
     def look_key(self) -> tuple[Any, ...]:
         return (PGD, self.loss)
 
+    def loss_of(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The loss f32[n] of logits f32[n,K] and true labels i32[n]."""
+        if self.loss == "margin":
+            return lead(logits, labels)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
     def look(
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor, aims: tf.Tensor
     ) -> Look:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             logits = classifier(images)
-            if self.loss == "margin":
-                loss = lead(logits, labels)
-            else:
-                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = self.loss_of(logits, labels)
         wrong = is_misclassified(logits, labels)
         return Look(tape.gradient(loss, images), tf.cast(wrong, tf.int32), loss)
