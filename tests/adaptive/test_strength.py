@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from a2d_baselines import FeatureSqueezing
 from a2d_tf import A2D, Classifier
-from a2d_tf.adaptive import OrthogonalPGD, SelectivePGD, differentiable_score
+from a2d_tf.adaptive import FilteredPGD, OrthogonalPGD, SelectivePGD, differentiable_score
 from a2d_tf.attacks import CarliniWagner, DeepFool
+from a2d_tf.features import squeezers
 from a2d_tf.threats import FGSM, PGD, AttackThreat, HopSkipJump, Threat
 
 DATA = Path(__file__).parents[1] / "data"
@@ -150,3 +152,31 @@ def test_decisions_alone_bypass_nearly_always_without_a_limit(
         is_flagged=detector.is_adversarial,
     )
     assert bypass_rate(detector, threat, images, labels) >= 0.95
+
+
+def test_an_attack_on_filters_moves_the_filtered_images_too(
+    classifier: Classifier, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = digits[0][1200:1300], digits[1][1200:1300]
+    right = classifier.predict(images) == labels
+    images, labels = images[right], labels[right]
+
+    def joint_lead(crafted: np.ndarray) -> np.ndarray:
+        versions = [crafted, *squeezers.squeezed(tf.constant(crafted), classifier.bounds)]
+        logits = np.mean([classifier.logits(np.asarray(one)) for one in versions], axis=0)
+        true = logits[np.arange(len(labels)), labels]
+        logits[np.arange(len(labels)), labels] = -np.inf
+        return logits.max(axis=1) - true
+
+    settings = {"eps": 0.2, "steps": 20, "loss": "margin"}
+    plain, filtered = (
+        kind(**settings).craft(classifier, images, labels) for kind in (PGD, FilteredPGD)
+    )
+    assert np.abs(filtered.images - images).max() <= 0.2 + 1e-6
+    assert filtered.success.mean() > 0.8
+    higher = joint_lead(filtered.images) > joint_lead(plain.images)
+    assert higher.mean() > 0.8
+    change = [
+        FeatureSqueezing().measure(classifier, one.images).mean() for one in (plain, filtered)
+    ]
+    assert change[1] < change[0]
