@@ -89,6 +89,7 @@ def test_scripts_take_it_by_its_path(
     assert len(rows) == 20 and all(float(row["blur"]) > 0 for row in rows)
 
 
+@pytest.mark.long
 def test_compare_has_it_in_its_table(
     run_script: RunScript, small_model: Path, folder: Path
 ) -> None:

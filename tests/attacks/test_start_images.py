@@ -43,6 +43,7 @@ def test_the_walk_starts_where_the_class_is_another() -> None:
     )
 
 
+@pytest.mark.long
 def test_a_detector_keeps_its_start_images(tmp_path: Path, model: tf.keras.Model,
                                            benign: np.ndarray) -> None:
     classifier = Classifier(model)

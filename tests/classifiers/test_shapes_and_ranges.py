@@ -65,7 +65,9 @@ def test_local_search_needs_neighbours() -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("shape", [(6, 6), (36,)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(36,), pytest.param((6, 6), marks=pytest.mark.long)], ids=str
+)
 def test_a_detector_of_any_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
     images = DIGITS.reshape(-1, *shape)
     a2d = A2D(network(*shape), [FAST[1], "margin"], "zscore").fit(images[:30])

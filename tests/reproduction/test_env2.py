@@ -99,6 +99,7 @@ def test_settings_are_those_of_table_6() -> None:
     assert env2.baselines("imagenet") == ["margin"]
 
 
+@pytest.mark.long
 def test_some_threats_are_left_out(config: Callable[..., ReproductionConfig]) -> None:
     (comparison, _), = env2.comparisons(config(threats=["jsma", "bb"]), "mnist", ["bim"])
     assert list(comparison.threats) == ["jsma"]
