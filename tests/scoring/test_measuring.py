@@ -65,7 +65,8 @@ def test_the_script_writes_the_same_detector(
     assert one.keys() == many.keys()
     for key, values in one.items():
         np.testing.assert_array_equal(values, many[key])
-    assert A2D.load(tmp_path / "many").detector.calibration.images == 100
+    # A third of the 200 images, and such that 10 % of one more is a whole number.
+    assert A2D.load(tmp_path / "many").detector.calibration.images == 59
     done = run_script("fit_detector", *common, "--out=no", "--address=127.0.0.1:1", cwd=tmp_path)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "--address: expected Ray to start or a cluster" in done.stderr
