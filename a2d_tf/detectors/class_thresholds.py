@@ -54,9 +54,9 @@ def thresholds_by_class(
       known: f64[M], other classes that are known, to be named as they have no scores.
 
     Returns:
-      `class_numbers` f64[C], rising, and `class_thresholds` f64[C], of classes with enough scores
-      for that rate; and `other_threshold` f64[], that of all scores, for every other class. A
-      DetectorWarning names classes with too few scores.
+      `class_numbers` f64[C], rising, and `class_thresholds` f64[C], of all classes that are known;
+      and `other_threshold` f64[], that of all scores, for every other class, and for those with too
+      few scores for that rate. A DetectorWarning names these.
 
     Raises:
       InvalidInputError: too few scores, whatever their class.
@@ -72,12 +72,14 @@ def thresholds_by_class(
             f"{2 * least_count(fpr)} in all); give more images, or a higher rate",
             DetectorWarning, stacklevel=3,
         )
+    other = threshold_at(scores, fpr)
+    own = [
+        threshold_at(scores[classes == number], fpr) if enough else other
+        for number, enough in zip(numbers, has_enough, strict=True)
+    ]
     return {
-        "class_numbers": numbers[has_enough],
-        "class_thresholds": np.array([
-            threshold_at(scores[classes == number], fpr) for number in numbers[has_enough]
-        ]),
-        "other_threshold": np.array(threshold_at(scores, fpr)),
+        "class_numbers": numbers, "class_thresholds": np.array(own),
+        "other_threshold": np.array(other),
     }
 
 

@@ -16,7 +16,7 @@ def require_both(benign: int, adversarial: int, what: str) -> None:
     if min(benign, adversarial) < MIN_INPUTS:
         raise InvalidInputError(
             f"expected at least {MIN_INPUTS} benign and as many adversarial images to fit {what}, "
-            f"got {benign} benign and {adversarial} adversarial; give fit(benign, adversarial) more"
+            f"got {benign} benign and {adversarial} adversarial; give more of both kinds"
         )
 
 

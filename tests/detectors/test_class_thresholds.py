@@ -36,12 +36,22 @@ def test_thresholds_by_hand() -> None:
                                              "false-positive rate of 0.2 takes 4 of a class that "
                                              "nothing is learned from, 8 in all"):
         found = class_thresholds.thresholds_by_class(scores, classes, 0.2, np.array([7.0, 8]))
-    np.testing.assert_array_equal(found["class_numbers"], [3, 7])
-    # The 4th smallest of 4 scores, the 8th of 9, and the 12th of 14.
-    np.testing.assert_array_equal(found["class_thresholds"], [13, 8])
+    np.testing.assert_array_equal(found["class_numbers"], [3, 5, 7, 8])
+    # The 4th smallest of 4 scores, the 8th of 9, and the 12th of 14 for the others.
+    np.testing.assert_array_equal(found["class_thresholds"], [13, 12, 8, 12])
     assert found["other_threshold"] == 12
     each = class_thresholds.thresholds_of(tf.constant([7.0, 3, 5, 0, 7], tf.float64), found)
     np.testing.assert_array_equal(each, [8, 13, 12, 12, 8])
+
+
+def test_classes_that_are_all_rare_are_stored_too() -> None:
+    columns = columns_of_classes(60, 5)
+    columns[:, 3] = np.arange(60) % 15  # four of each, of which a rate of 10 % takes 18
+    with pytest.warns(DetectorWarning, match="too few benign images share one threshold: 0, 1, 2"):
+        detector = fitted(0.1, columns)
+    arrays = {key: np.asarray(one) for key, one in detector.to_arrays().items()}
+    again = from_stored(arrays, detectors.REGISTRY, "here")
+    np.testing.assert_array_equal(again.score(columns), detector.score(columns))
 
 
 def test_each_class_is_parted_by_itself() -> None:
