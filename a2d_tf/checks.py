@@ -36,19 +36,23 @@ def check_keras_backend() -> None:
         )
 
 
-def lookup(options: Mapping[str, Option], name: str, what: str) -> Option:
+def lookup(
+    options: Mapping[str, Option], name: str, what: str, *, remedy: str = ""
+) -> Option:
     """The option with this name.
 
     Args:
       options: what there is, by name.
       name: the name that was asked for.
       what: what the options are, with its article ("an attack"), for the message.
+      remedy: what to do about it, for the end of the message.
 
     Raises:
       InvalidInputError: there is no option with this name.
     """
     if not isinstance(name, str) or name not in options:
-        raise InvalidInputError(f"expected {what} out of {', '.join(options)}, got {name!r}")
+        end = f"; {remedy}" if remedy else ""
+        raise InvalidInputError(f"expected {what} out of {', '.join(options)}, got {name!r}{end}")
     return options[name]
 
 

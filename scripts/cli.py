@@ -49,13 +49,13 @@ from cli_flags import (  # noqa: E402
     define_folder, define_imports, define_json, define_limit, define_model_flags, define_names,
     define_out, define_path, define_renamed, define_seed, fail, folder, numbers, parse, reals,
 )
-from cli_terminal import Shown, TerminalProgress, show  # noqa: E402
+from cli_terminal import Shown, TerminalProgress, measuring, show  # noqa: E402
 
 __all__ = [
     "DATASET_HELP", "TerminalProgress", "about", "bounds", "check_each", "define_bounds",
     "define_detector", "define_folder", "define_imports", "define_json", "define_limit",
     "define_model_flags", "define_names", "define_out", "define_path", "define_renamed",
-    "define_seed", "fail", "folder", "numbers", "reals", "show",
+    "define_seed", "fail", "folder", "measuring", "numbers", "reals", "show",
 ]
 
 

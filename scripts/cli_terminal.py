@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -46,6 +46,12 @@ class TerminalProgress:
         bars = _bars if self._console.is_terminal else _lines
         with bars(self._console, title, total) as advance:
             yield advance
+
+
+def measuring(features: int, images: int) -> AbstractContextManager[Callable[[int], None]]:
+    """The progress of measuring so many features of so many images, whose units are pairs."""
+    title = f"measure {features} feature{'s' * (features > 1)} of {images} images"
+    return TerminalProgress().stage(title, features * images)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def main() -> None:
     a2d = cli.load_detector()
     with cli.about("images"):
         images = stream_images(FLAGS.images, a2d.classifier.input_spec)
-    progress = cli.TerminalProgress().stage("features", len(images) * len(a2d.features))
+    progress = cli.measuring(len(a2d.features), len(images))
     with cli.about("images"), progress as advance:
         a2d.on_finished = advance
         if FLAGS.verdicts_only:

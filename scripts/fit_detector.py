@@ -66,7 +66,7 @@ def main() -> None:
         with cli.about("adversarial"):
             adversarial = load_adversarial(FLAGS.adversarial, classifier.input_spec)
     images = len(benign) + (0 if adversarial is None else len(adversarial))
-    progress = cli.TerminalProgress().stage("features", len(a2d.features) * images)
+    progress = cli.measuring(len(a2d.features), images)
     with contextlib.ExitStack() as stack:
         settings = {}
         if FLAGS.address:

@@ -60,7 +60,9 @@ TABLE = {
     "doubles": Bad(lambda x: x.astype(np.float64), None),
     "halves": Bad(lambda x: x.astype(np.float16), None),
     "scaled bytes": Bad(lambda x: (x > 0.5).astype(np.uint8), "from 0 to 255, got at most 1"),
-    "integers": Bad(lambda x: np.round(255 * x).astype(np.int64), "are out of bounds"),
+    "integers": Bad(
+        lambda x: np.round(255 * x).astype(np.int64), r"give images.astype\(np.uint8\)",
+    ),
     "booleans": Bad(lambda x: x > 0.5, "got booleans"),
     "complex": Bad(lambda x: x.astype(complex), "got complex numbers"),
     "text": Bad(lambda x: x.astype(str), "expected images of floats"),
@@ -68,9 +70,12 @@ TABLE = {
     "other size": Bad(lambda x: x[:, :4], r"expected images of shape \[N, 6, 6, 1\]"),
     "other channels": Bad(lambda x: np.repeat(x, 3, axis=-1), r"got \[5, 6, 6, 3\]"),
     "no channel": Bad(lambda x: x[..., 0], r"add the channel with images"),
-    "one image": Bad(lambda x: x[0], r"got \[6, 6, 1\]"),
+    "one image": Bad(lambda x: x[0], r"\[6, 6, 1\]; give a single image as image\[None\]"),
     "one number": Bad(lambda x: np.float32(0.5), "expected images of shape"),
     "ragged": Bad(lambda x: [x[0], x[1, :3]], "np.stack", in_file=False),
+    "with labels": Bad(
+        lambda x: (x, np.zeros(len(x), int)), "without their labels", in_file=False,
+    ),
     "endless": Bad(
         lambda x: tf.data.Dataset.from_tensor_slices(x).repeat(), "a dataset that ends",
         in_file=False,

@@ -1,12 +1,15 @@
 """Features by name: the preset of an attack, a registered feature, or the path of a class."""
 
 import importlib
+import sys
 
 from a2d_tf.attacks import PRESETS, preset
 from a2d_tf.checks import lookup
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features.attack_cost import AttackCost
 from a2d_tf.features.base import REGISTRY, Feature
+
+BASELINES = "a2d_baselines"
 
 
 def by_name(name: str, dataset: str = "mnist") -> Feature:
@@ -27,7 +30,9 @@ def by_name(name: str, dataset: str = "mnist") -> Feature:
         return _imported(name)
     known = {other: feature for other, feature in REGISTRY.items() if feature is not AttackCost}
     if name not in known:
-        lookup({**presets, **known}, name, "a feature")
+        # The library does not import the package of baselines, so it cannot list their names.
+        remedy = "" if BASELINES in sys.modules else f"import {BASELINES} first for its detectors"
+        lookup({**presets, **known}, name, "a feature", remedy=remedy)
     return known[name]()
 
 

@@ -48,15 +48,13 @@ class InputSpec(NamedTuple):
         with np.errstate(over="ignore"):  # what is too large for float32 is not finite
             checked = given.astype(np.float32, copy=False)
         self._check_finite(checked)
-        return self._within_bounds(checked)
+        return self._within_bounds(checked, given.dtype)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises InvalidInputError unless images may have this shape [N,H,W,C]."""
         wanted = self.shape or (None,) * DEFAULT_RANK
         channels = self.bounds.channels
-        if len(shape) == 1 + len(wanted) and all(
-            size is None or size == given for size, given in zip(wanted, shape[1:])
-        ):
+        if len(shape) == 1 + len(wanted) and _fits(wanted, shape[1:]):
             if channels in (None, shape[-1]):
                 return
             raise InvalidInputError(
@@ -70,6 +68,8 @@ class InputSpec(NamedTuple):
             remedy = "add the channel with images[..., None]"
         elif shape[-1:] == (1,) and shape[1:-1] == wanted:
             remedy = "leave out the channel with images[..., 0]"
+        elif len(shape) == len(wanted) and _fits(wanted, shape):
+            remedy = "give a single image as image[None]"
         raise InvalidInputError(
             f"expected images of shape [N, {self.sizes}], got {list(shape)}; {remedy}"
         )
@@ -99,7 +99,7 @@ class InputSpec(NamedTuple):
                 "images; remove or repair them"
             )
 
-    def _within_bounds(self, images: Images) -> Images:
+    def _within_bounds(self, images: Images, given: np.dtype[Any]) -> Images:
         lower, upper = self.bounds.as_float32
         low, high = images < lower, images > upper
         if not (low.any() or high.any()):
@@ -111,12 +111,23 @@ class InputSpec(NamedTuple):
             return clipped
         beyond = np.maximum(lower - images, images - upper)
         share = float((beyond / np.float32(self.bounds.range)).max())
+        remedy = "scale the images or give their bounds"
+        if given.kind in "iu" and images.min() >= 0 and images.max() <= BRIGHTEST:
+            remedy = (
+                f"if they are bytes from 0 to {BRIGHTEST}, give images.astype(np.uint8), which is "
+                "scaled to the bounds"
+            )
         raise InvalidInputError(
             f"expected pixels in {self.bounds}, got [{images.min():.9g}, {images.max():.9g}]: "
             f"{int(outside.sum())} of {images.size} are out of bounds, by up to "
             f"{float(beyond.max()):.3g}, which is {share:.2g} of the range and more than the "
-            f"{TOLERANCE:g} that rounding explains; scale the images or give their bounds"
+            f"{TOLERANCE:g} that rounding explains; {remedy}"
         )
+
+
+def _fits(wanted: Shape, sizes: tuple[int, ...]) -> bool:
+    """Whether sizes are those of an image; there are as many as are wanted."""
+    return all(size is None or size == given for size, given in zip(wanted, sizes, strict=True))
 
 
 def as_numbers(images: ArrayLike) -> NDArray[Any]:
@@ -132,9 +143,12 @@ def as_numbers(images: ArrayLike) -> NDArray[Any]:
     try:
         given = np.asarray(images)
     except (ValueError, TypeError) as error:
+        remedy = "resize the images to one shape and stack them with np.stack"
+        if isinstance(images, tuple) and len(images) == 2:
+            remedy = "give the images alone, without their labels"
         raise InvalidInputError(
             f"expected images of one shape as an array, got a {type(images).__name__} that makes "
-            "none; resize the images to one shape and stack them with np.stack"
+            f"none; {remedy}"
         ) from error
     check_dtype(given.dtype)
     return given

@@ -15,9 +15,13 @@ Results = Mapping[str, Any]
 Cell = Mapping[str, Any]
 Row = Mapping[str, Cell]
 
-# Figures that not every cell has, and what they are called: the AUROC where noisy images count as
-# benign too, which is how baselines were published, and the published AUROC.
+# Figures that not every cell has, what they are called, and what they are.
 OPTIONAL = {"auroc_noisy": "noisy", "published": "paper"}
+EXPLAINED = {
+    "auroc_noisy": "the AUROC where benign images with noise count as benign too, which is how "
+    "baselines were published",
+    "published": "the published AUROC",
+}
 DASH = "–"
 BESIDE = 3  # threats for which AUROC and interval have room beside each other
 
@@ -81,11 +85,13 @@ def answer(results: Results) -> str:
     """One line: which detector is best, what it gains over the margin, and at which price.
 
     The AUROC is the mean over the threats; only detectors that were measured of all images count.
+    A gain is said to be uncertain if the 95 % intervals overlap on every threat.
     """
     means, best, best_alone = ranking(results)
 
     def what(name: str) -> str:
-        gain = f" ({means[name] - means['margin']:+.4f} against the margin)"
+        doubt = "" if _are_apart(results, name, "margin") else ", but their 95 % intervals overlap"
+        gain = f" ({means[name] - means['margin']:+.4f} against the margin{doubt})"
         return (
             f"{name}, mean AUROC {means[name]:.4f}{gain if name != 'margin' else ''}, "
             f"passes per image {price(results['passes'][name])}"
@@ -96,6 +102,15 @@ def answer(results: Results) -> str:
     if best == best_alone:
         return f"Best detector: {what(best)}; it needs benign images alone."
     return f"Best detector: {what(best)}; from benign images alone: {what(best_alone)}."
+
+
+def _are_apart(results: Results, one: str, other: str) -> bool:
+    """Whether the intervals of two detectors do not overlap on some threat."""
+    return any(
+        max(row[one]["auroc_ci95"][0], row[other]["auroc_ci95"][0])
+        > min(row[one]["auroc_ci95"][1], row[other]["auroc_ci95"][1])
+        for row in results["cells"].values()
+    )
 
 
 def percent(share: float | str) -> str:
@@ -116,12 +131,15 @@ def _caption(rows: Mapping[str, Row]) -> str:
     cells = [cell for row in rows.values() for cell in row.values()]
     asked = ", ".join(f"{100 * float(rate):g}" for rate in _rates(cells))
     others = "".join(
-        f", {label}" for key, label in OPTIONAL.items() if any(figure(cell, key) for cell in cells)
+        f" {label}: {EXPLAINED[key]}." for key, label in OPTIONAL.items()
+        if any(figure(cell, key) for cell in cells)
     )
     return (
-        "AUROC (bold: highest of the threat), 95 % interval; below, TPR in % at "
-        f"{asked} % FPR{others}. passes: forward + gradients per image; ASR: share that fooled "
-        f"the model. {invalid_images(rows)}"
+        "A cell has the AUROC (bold: the highest of the threat) and its 95 % interval; below them, "
+        "how many % of the adversarial images are detected where "
+        f"{asked} % of the benign ones are flagged.{others} passes: forward passes + gradients "
+        "for each image. ASR: the share of the images whose label the threat changed. "
+        f"{invalid_images(rows)}"
     ).strip()
 
 

@@ -73,12 +73,18 @@ def session(address: str | None = None, **settings: Any) -> Iterator[Any]:
             shipped = {"py_modules": [str(LIBRARY)], "env_vars": SETTINGS}
             with silent_stderr():
                 ray.init(address=address, runtime_env=shipped, **common)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises a bare Exception if a process does not start in time
         ray.shutdown()
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if address in (None, LOCAL):
+            raise InvalidInputError(
+                f"expected Ray to start on this machine, got none ({reason}); try again when the "
+                "machine is less busy, or start a cluster with ray start --head and give its "
+                "address"
+            ) from error
         raise InvalidInputError(
-            f"expected Ray to start or a cluster at {address or 'this machine'}, got none "
-            f"({reason}); check the address, and that ray start --head ran there"
+            f"expected Ray to start or a cluster at {address}, got none ({reason}); check the "
+            "address, and that ray start --head ran there"
         ) from error
     try:
         yield ray

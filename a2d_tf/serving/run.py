@@ -110,7 +110,7 @@ def serving(served: str | Path, options: ServeOptions = ServeOptions()) -> Itera
     # A cluster need not see this disk.
     model: str | bytes = str(Path(served).absolute()) if is_local else pack(served)
     serve = import_ray("ray.serve")
-    with session(options.address) as ray:
+    with contextlib.ExitStack() as ending, session(options.address) as ray:
         for name in ("ray.serve", "ray.serve.api", "ray.serve._private"):
             logging.getLogger(name).setLevel(logging.ERROR)
         count, reserved = share(ray, options.replicas, "replicas")
@@ -142,8 +142,9 @@ def serving(served: str | Path, options: ServeOptions = ServeOptions()) -> Itera
                 serve.get_deployment_handle("Watch", APP),
             )
         finally:
-            with silent_stderr():
-                serve.shutdown()
+            # What Ray says of actors that it ends comes late, until the session has ended too.
+            ending.enter_context(silent_stderr())
+            serve.shutdown()
 
 
 def _check_port(host: str, port: int) -> None:

@@ -285,6 +285,13 @@ def test_one_line_answers_which_detector_is_worth_its_price(results: dict[str, A
         "Best detector: bim, mean AUROC 0.9450 (+0.1200 against the margin), passes per image "
         "231 + 230; it needs benign images alone."
     )
+    certain = {threat: dict(row) for threat, row in results["cells"].items()}
+    for threat, auroc in (("fgsm", 0.989), ("cw", 0.899)):
+        results["cells"][threat]["margin"] = cell(auroc)
+    assert "(+0.0010 against the margin, but their 95 % intervals overlap)" in (
+        comparison_table.answer(results)
+    )
+    results["cells"].update(certain)
     results["cells"]["fgsm"]["lid"] = cell(0.99)
     assert comparison_table.answer(results) == (
         "Best detector: lid, mean AUROC 0.9480 (+0.1230 against the margin), passes per image 1; "

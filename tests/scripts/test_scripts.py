@@ -48,7 +48,7 @@ def test_fit_and_detect(run: RunScript, folder: Path) -> None:
                  cwd=folder)
     (folder / "renamed.keras").rename(folder / "model.keras")
     assert judged.returncode == 0, judged.stderr
-    assert "features: done" in judged.stderr
+    assert "images: done" in judged.stderr
     with open(folder / "out" / "verdicts.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
