@@ -22,9 +22,12 @@ STRENGTHS = {
 }
 # hopskipjump asks thousands of verdicts for each image, which takes hours if iterations are
 # counted; `adaptive.py` runs it.
-ATTACKS = ("cw", "pgd", "pgd-margin", "surrogate", "matching", "selective", "orthogonal")
+ATTACKS = (
+    "cw", "pgd", "pgd-margin", "filters", "surrogate", "matching", "selective", "orthogonal",
+)
 # title: features, detector
 BENIGN_ONLY = {
+    "default": (["response"], "profile"),
     "bim-search": (["bim-search"], "zscore"),
     "directions, profile": (["directions"], "profile"),
 }
