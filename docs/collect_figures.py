@@ -12,6 +12,7 @@ from pathlib import Path
 import choose_tables
 import comparison_tables
 import env2_tables
+import paper_tables
 import scale_tables
 import under_attack_tables
 
@@ -24,11 +25,10 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     "cifar10": partial(comparison_tables.all_rows, "compare_cifar10"),
     "unseen": partial(comparison_tables.unseen_rows, "compare_mnist"),
     "unseen-cifar10": partial(comparison_tables.unseen_rows, "compare_cifar10"),
-    "published-mnist": partial(comparison_tables.published_rows, "MNIST"),
-    "published-cifar10": partial(comparison_tables.published_rows, "CIFAR-10"),
     "selection": comparison_tables.selection_rows,
     **choose_tables.TABLES,
     **env2_tables.TABLES,
+    **paper_tables.TABLES,
     **scale_tables.TABLES,
     **under_attack_tables.TABLES,
 }

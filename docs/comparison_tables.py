@@ -77,21 +77,6 @@ def unseen_rows(name: str) -> list[list[str]]:
     ]
 
 
-def published_rows(dataset: str) -> list[list[str]]:
-    """Table 2 of the paper beside ours."""
-    result = stored("table2_env1-0.5.0")
-    ours, paper = result["auroc"][dataset], result["paper"][dataset]
-    names = list(next(iter(ours.values())))
-    rows = [["detector", *(title for threat in ours for title in (threat, "paper"))]]
-    for name in names:
-        rows.append([f"`{name}`", *(
-            text for threat in ours for text in (
-                number(ours[threat].get(name)), number(paper[threat].get(name))
-            )
-        )])
-    return rows
-
-
 def number(value: float | None) -> str:
     """Four digits, or nothing."""
     return "" if value is None else f"{value:.4f}"

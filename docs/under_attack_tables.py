@@ -1,5 +1,7 @@
 """The tables of docs/under-attack.md, from what adaptive.py and reproduce.py wrote."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +9,19 @@ from stored_results import stored
 
 from a2d_tf.evaluation.adaptive_price import Half
 
-MODELS = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
+Models = Mapping[str, str]  # name of a result -> what its classifier is
+LENETS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
+CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
+OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
 
 
-def bypass_rows() -> list[list[str]]:
+def bypass_rows(models: Models) -> list[list[str]]:
     """The share of images that bypass, by the strongest setting of each attack."""
     attacks = list(dict.fromkeys(
-        row["attack"] for name in MODELS for row in stored(name)["attacks"]
+        row["attack"] for name in models for row in stored(name)["attacks"]
     ))
     rows = [["classifier", "defence", "false positives", *attacks, "best of all"]]
-    for name, title in MODELS.items():
+    for name, title in models.items():
         result = stored(name)
         for worst in result["worst_case"]:
             best = {
@@ -34,10 +39,10 @@ def bypass_rows() -> list[list[str]]:
     return rows
 
 
-def radius_rows() -> list[list[str]]:
+def radius_rows(models: Models) -> list[list[str]]:
     """The share of images that bypass by the strongest single attack within each radius."""
     rows = []
-    for name, title in MODELS.items():
+    for name, title in models.items():
         result = stored(name)
         radii = sorted(
             {(row["norm"], row["strength"]) for row in result["attacks"] if row["norm"]},
@@ -58,10 +63,10 @@ def radius_rows() -> list[list[str]]:
     return rows
 
 
-def price_rows() -> list[list[str]]:
+def price_rows(models: Models) -> list[list[str]]:
     """The distance at which half of the images bypass."""
     rows = [["classifier", "defence", "L-infinity", "L2"]]
-    for name, title in MODELS.items():
+    for name, title in models.items():
         rows += [
             [title, short(row["detector"]), distance(row["linf"]), distance(row["l2"])]
             for row in stored(name)["price"]
@@ -69,10 +74,10 @@ def price_rows() -> list[list[str]]:
     return rows
 
 
-def verdict_rows() -> list[list[str]]:
+def verdict_rows(models: Models) -> list[list[str]]:
     """The share of images that bypass by verdicts alone, at each radius."""
     rows = []
-    for name, title in MODELS.items():
+    for name, title in models.items():
         result = stored(f"{name}_verdicts")
         if not rows:
             radii = dict.fromkeys(row["strength"] for row in result["attacks"])
@@ -97,10 +102,10 @@ def figure7_rows() -> list[list[str]]:
     ]
 
 
-def kappa_rows() -> list[list[str]]:
+def kappa_rows(models: Models) -> list[list[str]]:
     """The share of images that bypass with C&W alone, by its confidence."""
     rows = []
-    for name, title in MODELS.items():
+    for name, title in models.items():
         result = stored(name)
         found = {
             (row["detector"], row["strength"]): row
@@ -150,7 +155,17 @@ def distance(half: dict[str, Any]) -> str:
     return Half(half["distance"], half["bound"]).text()
 
 
-TABLES = {
-    "bypass": bypass_rows, "radius": radius_rows, "price": price_rows, "verdicts": verdict_rows,
-    "figure7": figure7_rows, "kappa": kappa_rows, "claims": claim_rows,
+TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
+    **{name: partial(rows, LENETS) for name, rows in (
+        ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
+        ("verdicts", verdict_rows), ("kappa", kappa_rows),
+    )},
+    **{f"{name}-cifar10": partial(rows, CIFAR10) for name, rows in (
+        ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
+        ("kappa", kappa_rows),
+    )},
+    **{f"{name}-others": partial(rows, OTHERS) for name, rows in (
+        ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
+    )},
+    "figure7": figure7_rows, "claims": claim_rows,
 }
