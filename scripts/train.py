@@ -42,15 +42,17 @@ def main() -> None:
         cli.fail("expected --adversarial=pgd or --augment, got both; leave one out")
     with cli.about("dataset", "data_dir"):
         dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
-    with cli.TerminalProgress().stage(f"train {FLAGS.model}", FLAGS.epochs) as advance:
+    title = f"train {FLAGS.model} for {FLAGS.epochs} epochs"
+    total = training.batches(dataset, FLAGS.epochs)
+    with cli.TerminalProgress().stage(title, total) as advance:
         if FLAGS.adversarial == "pgd":
             model = adversarial_training.train_adversarially(
-                FLAGS.model, dataset, FLAGS.epochs, threat, seed=FLAGS.seed, on_epoch=advance
+                FLAGS.model, dataset, FLAGS.epochs, threat, seed=FLAGS.seed, on_batch=advance
             )
         else:
             model = training.train(
                 FLAGS.model, dataset, FLAGS.epochs, seed=FLAGS.seed, augment=FLAGS.augment,
-                on_epoch=advance,
+                on_batch=advance,
             )
     training.save(model, FLAGS.out)
     accuracy = float((Classifier(model).predict(dataset.x_test) == dataset.y_test).mean())

@@ -68,8 +68,9 @@ def _trained(name: str, dataset: Dataset, stages: Stages, seed: int, progress: P
     key = {"dataset": dataset.digest(), "epochs": epochs, "seed": seed}
 
     def make(path: Path) -> None:
-        with progress.stage(f"train {network} for {epochs} epochs", epochs) as advance:
-            model = training.train(network, dataset, epochs, seed=seed, on_epoch=advance)
+        total = training.batches(dataset, epochs)
+        with progress.stage(f"train {network} for {epochs} epochs", total) as advance:
+            model = training.train(network, dataset, epochs, seed=seed, on_batch=advance)
         training.save(model, path)
 
     return stages.file(network, key, ".keras", make)

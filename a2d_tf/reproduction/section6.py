@@ -101,9 +101,9 @@ def _robust(config: ReproductionConfig, name: str, dataset: Dataset, stages: Sta
 
     def make(path: Path) -> None:
         title = f"train {network} against PGD for {epochs} epochs"
-        with config.progress.stage(title, epochs) as advance:
+        with config.progress.stage(title, training.batches(dataset, epochs)) as advance:
             model = adversarial_training.train_adversarially(
-                network, dataset, epochs, threat, on_epoch=advance
+                network, dataset, epochs, threat, on_batch=advance
             )
         training.save(model, path)
 

@@ -41,7 +41,7 @@ def train_adversarially(
     threat: PGD,
     *,
     seed: int = 0,
-    on_epoch: Callable[[int], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
 ) -> keras.Model:
     """Trains a classifier on what PGD makes of every batch, with the settings of `training.train`.
 
@@ -53,7 +53,7 @@ def train_adversarially(
       epochs: passes over them.
       threat: PGD with the radius, the norm and the steps of the training.
       seed: seed of the initial weights, the order of the images, the dropout and the starts of PGD.
-      on_epoch: called with 1 after each epoch.
+      on_batch: called with 1 after each batch, of which there are `training.batches`.
 
     Raises:
       InvalidInputError: an unknown name, no epoch, nothing to train on, or no PGD.
@@ -77,8 +77,8 @@ def train_adversarially(
                     classifier, images[rows], labels[rows], lambda count: None
                 )
                 model.train_on_batch(attacked, labels[rows])
-            if on_epoch:
-                on_epoch(1)
+                if on_batch:
+                    on_batch(1)
     return model
 
 

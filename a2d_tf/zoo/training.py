@@ -30,6 +30,7 @@ def train(
     seed: int = 0,
     augment: bool = False,
     on_epoch: Callable[[int], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
 ) -> keras.Model:
     """Trains a classifier that is known by name.
 
@@ -45,26 +46,33 @@ def train(
       augment: whether images are shifted by up to an eighth of their size in either direction, and
         colour images mirrored too, at random.
       on_epoch: called with 1 after each epoch.
+      on_batch: called with 1 after each batch, of which there are `batches`.
 
     Raises:
       InvalidInputError: an unknown name, no epoch, or nothing to train on.
     """
     with seeded(seed):
         model = untrained(name, dataset, epochs)
-        epoch_callback = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None
+        follow = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None,
+            on_train_batch_end=lambda batch, logs: on_batch(1) if on_batch else None,
         )
         if augment:
             batches: Any = _augmented(dataset.x_train, dataset.y_train, seed)
             model.fit(
-                batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[epoch_callback],
+                batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[follow],
             )
         else:
             model.fit(
                 dataset.x_train, dataset.y_train,
-                batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[epoch_callback],
+                batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[follow],
             )
     return model
+
+
+def batches(dataset: Dataset, epochs: int) -> int:
+    """How many batches so many passes over the training images have."""
+    return epochs * -(-len(dataset.x_train) // BATCH_SIZE)
 
 
 def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
@@ -76,9 +84,9 @@ def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
             f"{len(dataset.x_train)} images"
         )
     model = build(dataset.x_train.shape[1:], dataset.classes)
-    steps = epochs * -(-len(dataset.x_train) // BATCH_SIZE)
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, batches(dataset, epochs))
     model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
+        keras.optimizers.Adam(schedule),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

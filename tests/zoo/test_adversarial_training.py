@@ -8,7 +8,7 @@ from a2d_tf import InvalidInputError
 from a2d_tf.threats import FGSM, PGD
 from a2d_tf.zoo import MODELS, Dataset
 from a2d_tf.zoo.adversarial_training import Accuracy, accuracy, scaled, train_adversarially
-from a2d_tf.zoo.training import train
+from a2d_tf.zoo.training import batches, train
 
 THREAT = PGD(eps=0.15, steps=3)
 
@@ -46,13 +46,14 @@ def test_it_makes_a_classifier_robust(dataset: Dataset) -> None:
 @pytest.mark.long
 def test_the_seed_decides(dataset: Dataset) -> None:
     few = dataset._replace(x_train=dataset.x_train[:200], y_train=dataset.y_train[:200])
-    epochs: list[int] = []
+    done: list[int] = []
     weights = [
-        train_adversarially("small", few, 2, THREAT, seed=seed, on_epoch=epochs.append)
+        train_adversarially("small", few, 2, THREAT, seed=seed, on_batch=done.append)
         .get_weights()[0] for seed in (0, 0, 1)
     ]
     np.testing.assert_array_equal(weights[0], weights[1])
-    assert (weights[0] != weights[2]).any() and epochs == [1] * 6
+    assert (weights[0] != weights[2]).any()
+    assert batches(few, 2) == 4 and done == [1] * 3 * 4
 
 
 def test_the_radius_grows(dataset: Dataset) -> None:

@@ -92,8 +92,11 @@ def test_training_leaves_the_random_numbers_of_the_process_alone() -> None:
 
 def test_the_convnet_trains() -> None:
     epochs: list[int] = []
-    model = training.train("convnet", tiny((8, 8, 3)), 2, on_epoch=epochs.append)
+    batches: list[int] = []
+    data = tiny((8, 8, 3))
+    model = training.train("convnet", data, 2, on_epoch=epochs.append, on_batch=batches.append)
     assert epochs == [1, 1] and model.output_shape == (None, 10)
+    assert batches == [1] * training.batches(data, 2)
 
 
 @pytest.mark.long
