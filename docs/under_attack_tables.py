@@ -11,7 +11,7 @@ from a2d_tf.evaluation.adaptive_price import Half
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
-CIFAR10: Models = {"adaptive_convnet": "convnet"}
+CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
 OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
 
 
