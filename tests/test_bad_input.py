@@ -61,7 +61,7 @@ TABLE = {
     "halves": Bad(lambda x: x.astype(np.float16), None),
     "scaled bytes": Bad(lambda x: (x > 0.5).astype(np.uint8), "from 0 to 255, got at most 1"),
     "integers": Bad(
-        lambda x: np.round(255 * x).astype(np.int64), r"give images.astype\(np.uint8\)",
+        lambda x: np.round(255 * x).astype(np.int64), r"as images.astype\(np.uint8\)",
     ),
     "booleans": Bad(lambda x: x > 0.5, "got booleans"),
     "complex": Bad(lambda x: x.astype(complex), "got complex numbers"),
@@ -72,6 +72,7 @@ TABLE = {
     "no channel": Bad(lambda x: x[..., 0], r"add the channel with images"),
     "one image": Bad(lambda x: x[0], r"\[6, 6, 1\]; give a single image as image\[None\]"),
     "one number": Bad(lambda x: np.float32(0.5), "expected images of shape"),
+    "two sizes": Bad(lambda x: (x[0], x[1, :3]), "np.stack", in_file=False),
     "ragged": Bad(lambda x: [x[0], x[1, :3]], "np.stack", in_file=False),
     "with labels": Bad(
         lambda x: (x, np.zeros(len(x), int)), "without their labels", in_file=False,

@@ -31,7 +31,7 @@ def by_name(name: str, dataset: str = "mnist") -> Feature:
     known = {other: feature for other, feature in REGISTRY.items() if feature is not AttackCost}
     if name not in known:
         # The library does not import the package of baselines, so it cannot list their names.
-        remedy = "" if BASELINES in sys.modules else f"import {BASELINES} first for its detectors"
+        remedy = "" if BASELINES in sys.modules else f"import {BASELINES} first if it is a baseline"
         lookup({**presets, **known}, name, "a feature", remedy=remedy)
     return known[name]()
 

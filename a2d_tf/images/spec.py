@@ -68,7 +68,7 @@ class InputSpec(NamedTuple):
             remedy = "add the channel with images[..., None]"
         elif shape[-1:] == (1,) and shape[1:-1] == wanted:
             remedy = "leave out the channel with images[..., 0]"
-        elif len(shape) == len(wanted) and _fits(wanted, shape):
+        elif len(shape) == len(wanted) and wanted[-1] is not None and _fits(wanted, shape):
             remedy = "give a single image as image[None]"
         raise InvalidInputError(
             f"expected images of shape [N, {self.sizes}], got {list(shape)}; {remedy}"
@@ -114,8 +114,8 @@ class InputSpec(NamedTuple):
         remedy = "scale the images or give their bounds"
         if given.kind in "iu" and images.min() >= 0 and images.max() <= BRIGHTEST:
             remedy = (
-                f"if they are bytes from 0 to {BRIGHTEST}, give images.astype(np.uint8), which is "
-                "scaled to the bounds"
+                f"give bytes from 0 to {BRIGHTEST} as images.astype(np.uint8), which are scaled to "
+                "the bounds, or give the bounds of the pixels"
             )
         raise InvalidInputError(
             f"expected pixels in {self.bounds}, got [{images.min():.9g}, {images.max():.9g}]: "
@@ -128,6 +128,11 @@ class InputSpec(NamedTuple):
 def _fits(wanted: Shape, sizes: tuple[int, ...]) -> bool:
     """Whether sizes are those of an image; there are as many as are wanted."""
     return all(size is None or size == given for size, given in zip(wanted, sizes, strict=True))
+
+
+def _has_fewer_axes(labels: Any, images: Any) -> bool:
+    """Whether these are arrays that can be labels of images."""
+    return getattr(labels, "ndim", DEFAULT_RANK) < getattr(images, "ndim", 0)
 
 
 def as_numbers(images: ArrayLike) -> NDArray[Any]:
@@ -144,7 +149,7 @@ def as_numbers(images: ArrayLike) -> NDArray[Any]:
         given = np.asarray(images)
     except (ValueError, TypeError) as error:
         remedy = "resize the images to one shape and stack them with np.stack"
-        if isinstance(images, tuple) and len(images) == 2:
+        if isinstance(images, tuple) and len(images) == 2 and _has_fewer_axes(images[1], images[0]):
             remedy = "give the images alone, without their labels"
         raise InvalidInputError(
             f"expected images of one shape as an array, got a {type(images).__name__} that makes "

@@ -15,12 +15,11 @@ Results = Mapping[str, Any]
 Cell = Mapping[str, Any]
 Row = Mapping[str, Cell]
 
-# Figures that not every cell has, what they are called, and what they are.
-OPTIONAL = {"auroc_noisy": "noisy", "published": "paper"}
-EXPLAINED = {
-    "auroc_noisy": "the AUROC where benign images with noise count as benign too, which is how "
-    "baselines were published",
-    "published": "the published AUROC",
+# Figures that not every cell has: what they are called, and what they are.
+OPTIONAL = {
+    "auroc_noisy": ("noisy", "the AUROC where benign images with noise count as benign too, which "
+                    "is how baselines were published"),
+    "published": ("paper", "the published AUROC"),
 }
 DASH = "–"
 BESIDE = 3  # threats for which AUROC and interval have room beside each other
@@ -131,7 +130,7 @@ def _caption(rows: Mapping[str, Row]) -> str:
     cells = [cell for row in rows.values() for cell in row.values()]
     asked = ", ".join(f"{100 * float(rate):g}" for rate in _rates(cells))
     others = "".join(
-        f" {label}: {EXPLAINED[key]}." for key, label in OPTIONAL.items()
+        f" {label}: {meaning}." for key, (label, meaning) in OPTIONAL.items()
         if any(figure(cell, key) for cell in cells)
     )
     return (
@@ -173,7 +172,7 @@ def _rates(cells: Sequence[Cell]) -> list[str]:
 
 def optional_of(cell: Cell) -> list[str]:
     """What a cell has of `OPTIONAL`, named."""
-    return [f"{label} {figure(cell, k)}" for k, label in OPTIONAL.items() if figure(cell, k)]
+    return [f"{label} {figure(cell, k)}" for k, (label, _) in OPTIONAL.items() if figure(cell, k)]
 
 
 def figure(cell: Cell, key: str) -> str:

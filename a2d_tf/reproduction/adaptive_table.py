@@ -9,6 +9,7 @@ from a2d_tf import threats
 from a2d_tf.evaluation import adaptive_price, adaptive_report
 from a2d_tf.evaluation.adaptive import Bypass, Judge, load_judges
 from a2d_tf.evaluation.adaptive_attacks import Strengths
+from a2d_tf.evaluation.methods import DEFAULT
 from a2d_tf.images.spec import Images
 from a2d_tf.reports.tables import Table
 from a2d_tf.reproduction import section6
@@ -27,7 +28,7 @@ ATTACKS = (
 )
 # title: features, detector
 BENIGN_ONLY = {
-    "default": (["response"], "profile"),
+    "default": ([DEFAULT], "profile"),
     "bim-search": (["bim-search"], "zscore"),
     "directions, profile": (["directions"], "profile"),
 }
