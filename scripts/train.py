@@ -13,7 +13,7 @@ from absl import flags
 from a2d_tf import Classifier
 from a2d_tf.threats import PGD
 from a2d_tf.threats.projected import NORMS
-from a2d_tf.zoo import MODELS, adversarial_training, load_dataset, training
+from a2d_tf.zoo import MODELS, adversarial_training, gradient_penalty, load_dataset, training
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", "digits", cli.DATASET_HELP)
@@ -24,6 +24,9 @@ flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bou
 flags.DEFINE_bool("augment", False, "Shift the images at random, and mirror those in colour.")
 flags.DEFINE_enum("adversarial", "none", ["none", "pgd"], "On what the training is done: the "
                   "images, or what PGD makes of them (Madry 2018).")
+flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the squared length of the gradient of the "
+                   "loss by the image (Ross and Doshi-Velez 2018); 0 trains without it.",
+                   lower_bound=0)
 flags.DEFINE_float("eps", 0.3, "Radius of PGD: in L-infinity as a fraction of the pixel range, in "
                    "L2 as a length in its units.")
 flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the radius.")
@@ -38,8 +41,12 @@ flags.register_validator("out", lambda path: path.endswith(".keras"), "must end 
 def main() -> None:
     with cli.about("eps", "steps"):
         threat = PGD(eps=FLAGS.eps, norm=FLAGS.norm, steps=FLAGS.steps)
-    if FLAGS.adversarial == "pgd" and FLAGS.augment:
-        cli.fail("expected --adversarial=pgd or --augment, got both; leave one out")
+    ways = [f"--{flag}" for flag, is_set in (
+        ("adversarial=pgd", FLAGS.adversarial == "pgd"),
+        ("gradient_penalty", FLAGS.gradient_penalty), ("augment", FLAGS.augment),
+    ) if is_set]
+    if len(ways) > 1:
+        cli.fail(f"expected one way of training, got {' and '.join(ways)}; leave the others out")
     with cli.about("dataset", "data_dir"):
         dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
     title = f"train {FLAGS.model} for {FLAGS.epochs} epochs"
@@ -48,6 +55,11 @@ def main() -> None:
         if FLAGS.adversarial == "pgd":
             model = adversarial_training.train_adversarially(
                 FLAGS.model, dataset, FLAGS.epochs, threat, seed=FLAGS.seed, on_batch=advance
+            )
+        elif FLAGS.gradient_penalty:
+            model = gradient_penalty.train_with_penalty(
+                FLAGS.model, dataset, FLAGS.epochs, FLAGS.gradient_penalty, seed=FLAGS.seed,
+                on_batch=advance,
             )
         else:
             model = training.train(
@@ -58,7 +70,7 @@ def main() -> None:
     accuracy = float((Classifier(model).predict(dataset.x_test) == dataset.y_test).mean())
     values: dict[str, Any] = {"out": FLAGS.out, "test_accuracy": accuracy}
     lines = [f"{FLAGS.out}: test accuracy {accuracy:.4f}"]
-    if FLAGS.adversarial == "pgd":
+    if FLAGS.adversarial == "pgd" or FLAGS.gradient_penalty:
         tested = adversarial_training.accuracy(model, dataset, threat, FLAGS.limit)
         values["adversarial"] = tested._asdict()
         lines.append(

@@ -38,7 +38,7 @@ class Schedule(NamedTuple):
 # Madry 2018 trained for 100,000 and 80,000 batches, with 40 and 7 steps.
 SCHEDULES = {
     "mnist": Schedule(3, PGD(eps=0.3, steps=7)),
-    "cifar10": Schedule(6, PGD(eps=8 / 255, steps=4)),
+    "cifar10": Schedule(6, PGD(eps=8 / 255, steps=2)),
 }
 
 

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
 from a2d_tf.checks import integer
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.threats import PGD
 from a2d_tf.zoo.datasets import Dataset
-from a2d_tf.zoo.training import BATCH_SIZE, seeded, untrained
+from a2d_tf.zoo.training import batches, seeded, shuffled, untrained
 
 # The radius grows over this share of the training: at once at its full length, small networks
 # learn nothing but the most frequent class.
@@ -64,21 +63,17 @@ def train_adversarially(
         model = untrained(name, dataset, epochs)
         # The weights of the model change, and the classifier sees the change.
         classifier = Classifier(model, preflight=False)
-        numbers = np.random.default_rng(seed)
         images, labels = dataset.x_train, dataset.y_train
-        starts = range(0, len(images), BATCH_SIZE)
-        full_at = max(GROWTH * epochs * len(starts), 1.0)
-        for epoch in range(epochs):
-            order = numbers.permutation(len(images))
-            for index, start in enumerate(starts):
-                rows = order[start:start + BATCH_SIZE]
-                share = min((1 + epoch * len(starts) + index) / full_at, 1.0)
-                attacked = scaled(threat, share, seed + epoch).perturb(
-                    classifier, images[rows], labels[rows], lambda count: None
-                )
-                model.train_on_batch(attacked, labels[rows])
-                if on_batch:
-                    on_batch(1)
+        total = batches(dataset, epochs)
+        full_at = max(GROWTH * total, 1.0)
+        for index, rows in enumerate(shuffled(len(images), epochs, seed)):
+            epoch, share = index * epochs // total, min((1 + index) / full_at, 1.0)
+            attacked = scaled(threat, share, seed + epoch).perturb(
+                classifier, images[rows], labels[rows], lambda count: None
+            )
+            model.train_on_batch(attacked, labels[rows])
+            if on_batch:
+                on_batch(1)
     return model
 
 

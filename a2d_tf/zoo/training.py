@@ -9,7 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from a2d_tf import deprecated
 from a2d_tf.checks import lookup
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images, Labels
@@ -45,12 +47,14 @@ def train(
       seed: seed of the initial weights, the order of the images, the dropout and the augmentation.
       augment: whether images are shifted by up to an eighth of their size in either direction, and
         colour images mirrored too, at random.
-      on_epoch: called with 1 after each epoch.
+      on_epoch: deprecated; give `on_batch` instead. Called with 1 after each epoch.
       on_batch: called with 1 after each batch, of which there are `batches`.
 
     Raises:
       InvalidInputError: an unknown name, no epoch, or nothing to train on.
     """
+    if on_epoch:
+        deprecated.warn("train(on_epoch=...) is deprecated; give on_batch=...")
     with seeded(seed):
         model = untrained(name, dataset, epochs)
         follow = keras.callbacks.LambdaCallback(
@@ -73,6 +77,14 @@ def train(
 def batches(dataset: Dataset, epochs: int) -> int:
     """How many batches so many passes over the training images have."""
     return epochs * -(-len(dataset.x_train) // BATCH_SIZE)
+
+
+def shuffled(count: int, epochs: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """The rows of each batch, where every epoch has another order of the `count` images."""
+    numbers = np.random.default_rng(seed)
+    for _ in range(epochs):
+        order = numbers.permutation(count)
+        yield from (order[at:at + BATCH_SIZE] for at in range(0, count, BATCH_SIZE))
 
 
 def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:

@@ -37,12 +37,30 @@ def unfitted(request: pytest.FixtureRequest) -> Feature:
     return REGISTRY[request.param](**SETTINGS.get(request.param, {}))
 
 
+@pytest.fixture(scope="module")
+def fitted() -> dict[str, Feature]:
+    """What was fitted before, by name: a feature never changes."""
+    return {}
+
+
 @pytest.fixture
 def feature(
-    unfitted: Feature, classifier: Classifier, digits: tuple[np.ndarray, np.ndarray]
+    unfitted: Feature, fitted: dict[str, Feature], classifier: Classifier,
+    digits: tuple[np.ndarray, np.ndarray],
 ) -> Feature:
-    images, labels = digits[0][:400], digits[1][:400]
-    return unfitted.fit(classifier, FitData(images[:100], images, labels))
+    if unfitted.name not in fitted:
+        images, labels = digits[0][:400], digits[1][:400]
+        fitted[unfitted.name] = unfitted.fit(classifier, FitData(images[:100], images, labels))
+    return fitted[unfitted.name]
+
+
+@pytest.fixture(scope="module")
+def adversarial(classifier: Classifier, benign: np.ndarray) -> np.ndarray:
+    """Adversarial images of the first 300 benign ones."""
+    images: np.ndarray = attacks.BIM(eps=0.4, step=0.02, max_iterations=50)(
+        classifier, benign[:300]
+    )
+    return images
 
 
 def test_neither_batch_nor_order_nor_padding_changes_a_value(
@@ -128,14 +146,14 @@ def test_a_feature_that_learned_other_things_measures_otherwise(
 
 
 def test_saved_and_exported_it_measures_the_same(
-    unfitted: Feature, model: keras.Model, benign: np.ndarray, tmp_path: Path
+    unfitted: Feature, model: keras.Model, benign: np.ndarray, adversarial: np.ndarray,
+    tmp_path: Path,
 ) -> None:
     if unfitted.adversarial_is == "class":  # is only judged beside another feature
         a2d = A2D(Classifier(model), {"mine": unfitted, "margin": Margin()}).fit(benign[:300])
     else:
-        attack = attacks.BIM(eps=0.4, step=0.02, max_iterations=50)
         a2d = A2D(Classifier(model), {"mine": unfitted}, detectors.Logistic(transform_costs=False))
-        a2d.fit(benign[:300], attack(Classifier(model), benign[:300]))
+        a2d.fit(benign[:300], adversarial)
     expected = a2d.predict(benign[300:320])
     a2d.save(tmp_path / "saved")
     found = A2D.load(tmp_path / "saved").predict(benign[300:320])

@@ -94,7 +94,8 @@ def test_the_convnet_trains() -> None:
     epochs: list[int] = []
     batches: list[int] = []
     data = tiny((8, 8, 3))
-    model = training.train("convnet", data, 2, on_epoch=epochs.append, on_batch=batches.append)
+    with pytest.warns(DeprecationWarning, match="give on_batch"):
+        model = training.train("convnet", data, 2, on_epoch=epochs.append, on_batch=batches.append)
     assert epochs == [1, 1] and model.output_shape == (None, 10)
     assert batches == [1] * training.batches(data, 2)
 

@@ -1,0 +1,73 @@
+"""Training with a penalty on the gradient of the loss (Ross and Doshi-Velez 2018)."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from a2d_tf.checks import number
+from a2d_tf.zoo.datasets import Dataset
+from a2d_tf.zoo.training import seeded, shuffled, untrained
+
+
+def train_with_penalty(
+    name: str,
+    dataset: Dataset,
+    epochs: int,
+    weight: float,
+    *,
+    seed: int = 0,
+    on_batch: Callable[[int], None] | None = None,
+) -> keras.Model:
+    """Trains a classifier of which a small change of the image changes the loss little.
+
+    The loss of an image is its cross-entropy plus `weight` times the squared length in L2 of the
+    gradient of the cross-entropy by the image. A batch takes a pass that is differentiated twice;
+    PGD takes a gradient for each of its steps. The other settings are those of `training.train`.
+
+    Args:
+      name: the name of the model; see `MODELS`.
+      dataset: its training images, in [0, 1], and labels are used.
+      epochs: passes over them.
+      weight: of the penalty.
+      seed: seed of the initial weights, the order of the images and the dropout.
+      on_batch: called with 1 after each batch, of which there are `training.batches`.
+
+    Raises:
+      InvalidInputError: an unknown name, no epoch, nothing to train on, or a weight that is not
+        above 0.
+    """
+    weight = number(weight, "a weight of the penalty")
+    with seeded(seed):
+        model = untrained(name, dataset, epochs)
+        step = _step(model, weight)
+        for rows in shuffled(len(dataset.x_train), epochs, seed):
+            step(tf.constant(dataset.x_train[rows]), tf.constant(dataset.y_train[rows]))
+            if on_batch:
+                on_batch(1)
+    return model
+
+
+def _step(model: keras.Model, weight: float) -> Callable[[tf.Tensor, tf.Tensor], None]:
+    """A step of the training, compiled for batches of any length."""
+    image, label = tf.TensorSpec([None, *model.input_shape[1:]]), tf.TensorSpec([None], tf.int64)
+
+    def step(images: tf.Tensor, labels: tf.Tensor) -> None:
+        with tf.GradientTape() as by_weights:
+            with tf.GradientTape() as by_images:
+                by_images.watch(images)
+                losses = keras.losses.sparse_categorical_crossentropy(
+                    labels, model(images, training=True)
+                )
+            slopes = by_images.gradient(losses, images)
+            lengths = tf.reduce_sum(slopes**2, axis=tuple(range(1, len(images.shape))))
+            # Layers may add losses of their own, such as a penalty on their weights.
+            loss = tf.reduce_mean(losses + weight * lengths) + sum(model.losses)
+        gradients = by_weights.gradient(loss, model.trainable_variables)
+        model.optimizer.apply(gradients, model.trainable_variables)
+
+    model.optimizer.build(model.trainable_variables)  # a graph must not make variables
+    compiled: Callable[[tf.Tensor, tf.Tensor], None] = tf.function(
+        step, input_signature=[image, label]
+    )
+    return compiled

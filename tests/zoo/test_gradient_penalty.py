@@ -1,0 +1,95 @@
+"""The penalty on the gradient: what it does to the gradient, by its seed alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf import InvalidInputError
+from a2d_tf.threats import PGD
+from a2d_tf.zoo import MODELS, Dataset
+from a2d_tf.zoo.adversarial_training import accuracy
+from a2d_tf.zoo.gradient_penalty import train_with_penalty
+from a2d_tf.zoo.training import batches, shuffled, train
+
+
+def small(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    return keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Conv2D(16, 3, activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Flatten(),
+        keras.layers.Dense(64, activation="relu"),
+        keras.layers.Dense(classes, activation="softmax"),
+    ])
+
+
+def normalised(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    """A network with batch normalization, dropout and a penalty on its weights."""
+    return keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Conv2D(4, 3),
+        keras.layers.BatchNormalization(),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.2),
+        keras.layers.Dense(classes, activation="softmax", kernel_regularizer="l2"),
+    ])
+
+
+@pytest.fixture
+def dataset(
+    digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> Dataset:
+    monkeypatch.setitem(MODELS, "small", small)
+    monkeypatch.setitem(MODELS, "normalised", normalised)
+    images, labels = digits
+    return Dataset(images[:1200], labels[:1200], images[1200:1400], labels[1200:1400])
+
+
+def mean_length(model: keras.Model, dataset: Dataset) -> float:
+    """The mean squared length of the gradient of the loss of test images."""
+    images = tf.constant(dataset.x_test)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        loss = keras.losses.sparse_categorical_crossentropy(dataset.y_test, model(images))
+    slopes = tape.gradient(loss, images).numpy()
+    return float((slopes**2).sum(axis=(1, 2, 3)).mean())
+
+
+@pytest.mark.long
+def test_it_flattens_the_loss_and_makes_a_classifier_robust(dataset: Dataset) -> None:
+    threat = PGD(eps=0.15, steps=3)
+    plain = train("small", dataset, 20)
+    model = train_with_penalty("small", dataset, 20, 0.5)
+    assert mean_length(model, dataset) < 0.7 * mean_length(plain, dataset)
+    before, after = (accuracy(one, dataset, threat, 200) for one in (plain, model))
+    assert after.clean > 0.8 and after.robust > before.robust + 0.1, (before, after)
+
+
+def test_the_seed_decides(dataset: Dataset) -> None:
+    few = dataset._replace(x_train=dataset.x_train[:200], y_train=dataset.y_train[:200])
+    done: list[int] = []
+    models = [
+        train_with_penalty("normalised", few, 1, 0.1, seed=seed, on_batch=done.append)
+        for seed in (0, 0, 1)
+    ]
+    weights = [model.get_weights()[0] for model in models]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert (weights[0] != weights[2]).any()
+    assert done == [1] * 3 * batches(few, 1)
+    # The means of batch normalization, which have no gradient, are learned too.
+    assert np.abs(models[0].layers[1].moving_mean.numpy()).max() > 0
+
+
+def test_every_epoch_has_every_image_once() -> None:
+    rows = list(shuffled(300, 2, 0))
+    assert [len(one) for one in rows] == [128, 128, 44] * 2
+    first, second = (np.concatenate(part) for part in (rows[:3], rows[3:]))
+    assert sorted(first) == sorted(second) == list(range(300)) and (first != second).any()
+
+
+def test_unfit_input_is_one_line(dataset: Dataset) -> None:
+    with pytest.raises(InvalidInputError, match="expected a weight of the penalty > 0, got 0"):
+        train_with_penalty("small", dataset, 1, 0.0)
+    with pytest.raises(InvalidInputError, match="epochs and training images, got 0"):
+        train_with_penalty("small", dataset, 0, 1.0)
