@@ -149,11 +149,11 @@ def test_a_larger_ball_bypasses_no_less(
 ) -> None:
     images = benign[:COUNT]
     labels = classifier.predict(images)
+    goal = differentiable_score(directions)
     for norm, radii in (("linf", (0.02, 0.1, 0.4)), ("l2", (0.1, 0.8, 4.0))):
         rates = [
             bypasses(directions, SelectivePGD(
-                eps=eps, norm=norm, steps=40, random_start=False,
-                goal=differentiable_score(directions),
+                eps=eps, norm=norm, steps=40, random_start=False, goal=goal,
             ).craft(classifier, images, labels).images, labels).mean() for eps in radii
         ]
         assert rates == sorted(rates) and rates[0] < 0.5 < rates[-1], (norm, rates)

@@ -11,7 +11,7 @@ from matplotlib import image
 
 import a2d_baselines  # noqa: F401, registers its features
 from a2d_tf import A2D, InvalidInputError
-from a2d_tf.attacks import Attack
+from a2d_tf.attacks import Attack, CarliniWagner
 from a2d_tf.evaluation.adaptive_attacks import Strengths
 from a2d_tf.evaluation.published import published
 from a2d_tf.reports.progress import NullProgress
@@ -107,7 +107,10 @@ def test_figure7_beside_the_paper(run: Run) -> None:
 
 
 @pytest.mark.long
-def test_pictures_of_targeted_images(run: Run) -> None:
+def test_pictures_of_targeted_images(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targeted_images, "carlini_wagner", lambda kappa: CarliniWagner(
+        confidence=kappa, initial_const=1.0, step=0.05, binary_search_steps=2, max_iterations=120,
+    ))
     steps = run("figure8", "mnist", limit=60).results["mnist"]
     assert [one["kappa"] for one in steps] == [0, 10] and steps[0]["l2"] < steps[1]["l2"]
     found = run("figure9", "cifar10", limit=60).results["cifar10"]
@@ -124,9 +127,10 @@ def test_pictures_of_targeted_images(run: Run) -> None:
 def test_the_table_of_detectors_and_attacks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adaptive_table, "ATTACKS", ("cw", "pgd", "selective"))
     monkeypatch.setitem(
-        adaptive_table.STRENGTHS, "mnist", Strengths(kappas=(0.0,), eps=(0.1, 0.4), steps=10)
+        adaptive_table.STRENGTHS, "mnist", Strengths(kappas=(0.0,), eps=(0.4,), steps=10)
     )
     monkeypatch.setattr(adaptive_table, "LEARNED", {"kd": (["kd"], "logistic")})
+    monkeypatch.setattr(adaptive_table, "MOST_CRAFTED", 20)
     with pytest.warns(UserWarning, match="selective leaves out"):
         first = run("adaptive_table", "mnist", limit=8).results
     assert set(first) >= {"mnist, plain", "mnist, trained against PGD"}
