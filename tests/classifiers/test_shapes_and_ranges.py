@@ -31,7 +31,6 @@ ATTACKS = [
 ]
 
 
-
 def name_of(attack: object) -> str:
     return repr(attack)[:20]
 
