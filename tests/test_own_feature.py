@@ -35,6 +35,7 @@ def folder(
     return path
 
 
+@pytest.mark.long
 def test_it_is_fitted_calibrated_saved_loaded_and_exported(
     small_model: Path, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,10 +52,7 @@ SEVERAL.remove("threshold")  # it judges a single column
 
 @pytest.mark.parametrize("kind, attacks, several", [
     *((kind, COUNTED, False) for kind in sorted(detectors.REGISTRY)),
-    *(
-        pytest.param(kind, SEARCHED, True, marks=[] if kind == "zscore" else pytest.mark.long)
-        for kind in SEVERAL
-    ),
+    *(pytest.param(kind, SEARCHED, True, marks=pytest.mark.long) for kind in SEVERAL),
     *(pytest.param(kind, COUNTED, True, marks=pytest.mark.long) for kind in SEVERAL),
     ("knn", SEARCHED, False),
 ])
@@ -100,7 +97,9 @@ def test_more_images_than_are_held_at_once(
     np.testing.assert_array_equal(a2d.is_adversarial(stream), full)
 
 
-@pytest.mark.parametrize("votes", [1, 2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("votes", [
+    1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long),
+])
 def test_votes_are_decided_early(
     votes: int, classifier: Classifier, benign: np.ndarray, mixed: np.ndarray
 ) -> None:

@@ -64,6 +64,7 @@ def finished(
     return workdir, done.stdout
 
 
+@pytest.mark.long
 def test_results(finished: tuple[Path, str]) -> None:
     workdir, _ = finished
     results = json.loads((workdir / "results.json").read_text())
@@ -100,6 +101,7 @@ def test_results(finished: tuple[Path, str]) -> None:
         assert lower <= float(asked) <= upper and lower <= rate["measured"] <= upper
 
 
+@pytest.mark.long
 def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -> None:
     workdir, printed = finished
     cells = json.loads((workdir / "results.json").read_text())["cells"]
@@ -109,6 +111,7 @@ def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -
     assert printed.splitlines()[-1].startswith("Best detector: ") and "margin" in printed
 
 
+@pytest.mark.long
 def test_the_report_shows_the_answer_curves_costs_and_images(finished: tuple[Path, str]) -> None:
     workdir, printed = finished
     report = (workdir / "report.html").read_text()
@@ -124,6 +127,7 @@ def test_the_report_shows_the_answer_curves_costs_and_images(finished: tuple[Pat
     ]
 
 
+@pytest.mark.long
 def test_a_finished_run_is_not_redone(
     compare: RunScript, finished: tuple[Path, str], small_model: Path
 ) -> None:
@@ -136,7 +140,7 @@ def test_a_finished_run_is_not_redone(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("change", [pytest.param("images", marks=pytest.mark.long), "model"])
+@pytest.mark.parametrize("change", ["images", "model"])
 def test_changes_do_not_reuse_stale_stages(
     change: str, compare: RunScript, finished: tuple[Path, str], small_model: Path, tmp_path: Path
 ) -> None:

@@ -113,7 +113,9 @@ def test_a_feature_outside_a_graph_is_refused(
 
 
 @pytest.mark.parametrize("detector, attacks, others", [
-    (detectors.Logistic(), ("jsma", "bim2-search"), ["directions"]),
+    pytest.param(
+        detectors.Logistic(), ("jsma", "bim2-search"), ["directions"], marks=pytest.mark.long
+    ),
     pytest.param(  # no verdict before all costs are known
         detectors.Forest(), ("jsma", "bim2-search"), [], marks=pytest.mark.long
     ),
