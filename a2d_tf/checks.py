@@ -89,7 +89,7 @@ def number(
     if minimum is None and not 0 < result < math.inf:
         raise InvalidInputError(f"expected {what} > 0, got {value}")
     if not math.isfinite(result):
-        raise InvalidInputError(f"expected a finite {what}, got {value}")
+        raise InvalidInputError(f"expected {what} to be finite, got {value}")
     if minimum is not None and result < minimum:
         raise InvalidInputError(f"expected {what} >= {minimum:g}, got {value}")
     if maximum is not None and result > maximum * (1 + 1e-9):

@@ -3,6 +3,8 @@
   python scripts/train.py --dataset=mnist --model=lenet --epochs=12 --out=lenet.keras
   python scripts/train.py --dataset=mnist --model=lenet --epochs=12 --adversarial=pgd --eps=0.3 \\
       --steps=7 --out=lenet_pgd.keras
+  python scripts/train.py --dataset=mnist --model=lenet --epochs=3 --gradient_penalty=1 --eps=0.1 \\
+      --out=lenet_penalty.keras
 """
 
 from typing import Any
@@ -11,6 +13,7 @@ import cli
 from absl import flags
 
 from a2d_tf import Classifier
+from a2d_tf.checks import number
 from a2d_tf.threats import PGD
 from a2d_tf.threats.projected import NORMS
 from a2d_tf.zoo import MODELS, adversarial_training, gradient_penalty, load_dataset, training
@@ -27,8 +30,8 @@ flags.DEFINE_enum("adversarial", "none", ["none", "pgd"], "On what the training 
 flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the squared length of the gradient of the "
                    "loss by the image (Ross and Doshi-Velez 2018); 0 trains without it.",
                    lower_bound=0)
-flags.DEFINE_float("eps", 0.3, "Radius of PGD: in L-infinity as a fraction of the pixel range, in "
-                   "L2 as a length in its units.")
+flags.DEFINE_float("eps", 0.3, "Radius of PGD, in training and for the robust accuracy: in "
+                   "L-infinity as a fraction of the pixel range, in L2 as a length in its units.")
 flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the radius.")
 flags.DEFINE_integer("steps", 7, "Steps of PGD for each batch.", lower_bound=1)
 flags.DEFINE_integer("limit", 1000, "Test images for the robust accuracy.", lower_bound=1)
@@ -41,6 +44,8 @@ flags.register_validator("out", lambda path: path.endswith(".keras"), "must end 
 def main() -> None:
     with cli.about("eps", "steps"):
         threat = PGD(eps=FLAGS.eps, norm=FLAGS.norm, steps=FLAGS.steps)
+    with cli.about("gradient_penalty"):
+        number(FLAGS.gradient_penalty, "a weight of the penalty", minimum=0)
     ways = [f"--{flag}" for flag, is_set in (
         ("adversarial=pgd", FLAGS.adversarial == "pgd"),
         ("gradient_penalty", FLAGS.gradient_penalty), ("augment", FLAGS.augment),
@@ -72,7 +77,7 @@ def main() -> None:
     lines = [f"{FLAGS.out}: test accuracy {accuracy:.4f}"]
     if FLAGS.adversarial == "pgd" or FLAGS.gradient_penalty:
         tested = adversarial_training.accuracy(model, dataset, threat, FLAGS.limit)
-        values["adversarial"] = tested._asdict()
+        values["adversarial"] = tested._asdict() | {"eps": FLAGS.eps, "norm": FLAGS.norm}
         lines.append(
             f"of the first {tested.images} test images {tested.clean:.4f} are right, and "
             f"{tested.robust:.4f} under PGD of eps {FLAGS.eps:g} in {FLAGS.norm}"

@@ -66,12 +66,12 @@ def figure9(config: ReproductionConfig) -> ReproductionResult:
     results: dict[str, Any] = {}
     plain = section6.setup(config, "cifar10")
     robust = section6.setup(config, "cifar10", is_robust=True)
-    for title, one, kappas in (
-        ("no defence", plain, KAPPAS[:1]), ("PGD-trained", robust, KAPPAS[:1]),
-        ("A2D, PGD-trained", robust, KAPPAS),
+    airplane, same = _shared_image(plain, robust, AIRPLANE)
+    for title, one, place, kappas in (
+        ("no defence", plain, airplane, KAPPAS[:1]), ("PGD-trained", robust, same, KAPPAS[:1]),
+        ("A2D, PGD-trained", robust, same, KAPPAS),
     ):
         judge = section6.defences(config, one, encoder=False)[ALONE]
-        place = _first_of(one, AIRPLANE)
         if not shown:
             shown.append(Shown(one.images[place], "benign"))
         tried = ((k, _one_image(config, one, judge, place, CAT, k)) for k in kappas)
@@ -189,11 +189,24 @@ def _first_of(one: Setup, label: int) -> int:
     """The place of the first image of a class."""
     places = np.flatnonzero(one.labels == label)
     if not len(places):
-        raise InvalidInputError(
-            f"expected an image of class {label} among the {len(one.labels)} under attack, got "
-            "none; raise the limit"
-        )
+        raise _none_of(label, len(one.labels))
     return int(places[0])
+
+
+def _shared_image(one: Setup, other: Setup, label: int) -> tuple[int, int]:
+    """The places of the first image of a class that both classifiers get right."""
+    for place in np.flatnonzero(one.labels == label):
+        same = np.flatnonzero((other.images == one.images[place]).all(axis=(1, 2, 3)))
+        if len(same):
+            return int(place), int(same[0])
+    raise _none_of(label, len(one.labels))
+
+
+def _none_of(label: int, images: int) -> InvalidInputError:
+    return InvalidInputError(
+        f"expected an image of class {label} among the {images} under attack, got none; raise the "
+        "limit"
+    )
 
 
 def _caption(found: Targeted, row: int, title: str) -> Shown:

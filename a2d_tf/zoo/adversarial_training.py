@@ -64,10 +64,10 @@ def train_adversarially(
         # The weights of the model change, and the classifier sees the change.
         classifier = Classifier(model, preflight=False)
         images, labels = dataset.x_train, dataset.y_train
-        total = batches(dataset, epochs)
-        full_at = max(GROWTH * total, 1.0)
+        full_at = max(GROWTH * batches(dataset, epochs), 1.0)
         for index, rows in enumerate(shuffled(len(images), epochs, seed)):
-            epoch, share = index * epochs // total, min((1 + index) / full_at, 1.0)
+            epoch = index // batches(dataset, 1)
+            share = min((1 + index) / full_at, 1.0)
             attacked = scaled(threat, share, seed + epoch).perturb(
                 classifier, images[rows], labels[rows], lambda count: None
             )

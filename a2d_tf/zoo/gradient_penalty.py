@@ -19,11 +19,12 @@ def train_with_penalty(
     seed: int = 0,
     on_batch: Callable[[int], None] | None = None,
 ) -> keras.Model:
-    """Trains a classifier of which a small change of the image changes the loss little.
+    """Trains a classifier whose loss changes little when the image changes a little.
 
     The loss of an image is its cross-entropy plus `weight` times the squared length in L2 of the
-    gradient of the cross-entropy by the image. A batch takes a pass that is differentiated twice;
-    PGD takes a gradient for each of its steps. The other settings are those of `training.train`.
+    gradient of the cross-entropy by the image. Under batch normalization, where the images of a
+    batch depend on each other, it is the gradient of the sum over the batch. The other settings are
+    those of `training.train`.
 
     Args:
       name: the name of the model; see `MODELS`.
@@ -42,7 +43,10 @@ def train_with_penalty(
         model = untrained(name, dataset, epochs)
         step = _step(model, weight)
         for rows in shuffled(len(dataset.x_train), epochs, seed):
-            step(tf.constant(dataset.x_train[rows]), tf.constant(dataset.y_train[rows]))
+            step(
+                tf.constant(dataset.x_train[rows], tf.float32),
+                tf.constant(dataset.y_train[rows], tf.int64),
+            )
             if on_batch:
                 on_batch(1)
     return model

@@ -44,22 +44,22 @@ def network(*shape: int) -> keras.Model:
 
 
 @cache
-def costs_of_images(attack: Attack) -> AttackResult:
-    """Of images with a height, a width and a channel."""
+def result_on_digits(attack: Attack) -> AttackResult:
+    """What an attack gives for images with a height, a width and a channel."""
     return attack.run(Classifier(network(6, 6, 1)), DIGITS[:12])
 
 
 @cache
-def costs_of_colours(attack: Attack) -> AttackResult:
-    """Of images in [0, 1]."""
+def result_on_colours(attack: Attack) -> AttackResult:
+    """What an attack gives for images in [0, 1]."""
     return attack.run(Classifier(network(5, 4, 3)), COLOURS[:12])
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("shape", [(36,), (3, 3, 2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(6, 6), (3, 3, 2, 2)], ids=str)
 @pytest.mark.parametrize("attack", ATTACKS, ids=name_of)
 def test_the_shape_changes_no_cost(shape: tuple[int, ...], attack: Attack) -> None:
-    images, expected = DIGITS[:12], costs_of_images(attack)
+    images, expected = DIGITS[:12], result_on_digits(attack)
     found = attack.run(Classifier(network(*shape)), images.reshape(-1, *shape))
     np.testing.assert_array_equal(found.cost, expected.cost)
     assert found.adversarial.shape == (12, *shape) and found.valid.all()
@@ -122,7 +122,7 @@ def test_bounds_for_each_channel(
     found = attack.run(classifier, images)
     limits = classifier.bounds
     assert (found.adversarial >= limits.lower).all() and (found.adversarial <= limits.upper).all()
-    expected = costs_of_colours(attack)
+    expected = result_on_colours(attack)
     slack = 2 if attack.needs_gradients else attack.max_iterations
     if not isinstance(attack, DeepFool):  # its norm is that of all channels together
         assert np.abs(found.cost - expected.cost).max() <= slack + 0.05 * expected.cost.max()

@@ -277,6 +277,7 @@ def test_eager_and_graph_agree(name: str, classifier: Classifier, benign: np.nda
     if name in MANY_QUERIES:
         attack = replace(attack, max_iterations=5)
     graph = attack.run(classifier, benign[:2])
+    assert (graph.cost < attack.max_iterations).any() or name in NO_COUNT
     tf.config.run_functions_eagerly(True)
     try:
         eager = attack.run(classifier, benign[:2])

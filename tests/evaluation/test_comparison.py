@@ -15,6 +15,7 @@ import pytest
 
 from a2d_tf.zoo import load_dataset
 
+pytestmark = pytest.mark.long
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 COMPARE = Path(__file__).parents[2] / "scripts" / "compare.py"
 
@@ -64,7 +65,6 @@ def finished(
     return workdir, done.stdout
 
 
-@pytest.mark.long
 def test_results(finished: tuple[Path, str]) -> None:
     workdir, _ = finished
     results = json.loads((workdir / "results.json").read_text())
@@ -101,7 +101,6 @@ def test_results(finished: tuple[Path, str]) -> None:
         assert lower <= float(asked) <= upper and lower <= rate["measured"] <= upper
 
 
-@pytest.mark.long
 def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -> None:
     workdir, printed = finished
     cells = json.loads((workdir / "results.json").read_text())["cells"]
@@ -111,7 +110,6 @@ def test_the_table_is_printed_and_the_report_named(finished: tuple[Path, str]) -
     assert printed.splitlines()[-1].startswith("Best detector: ") and "margin" in printed
 
 
-@pytest.mark.long
 def test_the_report_shows_the_answer_curves_costs_and_images(finished: tuple[Path, str]) -> None:
     workdir, printed = finished
     report = (workdir / "report.html").read_text()
@@ -127,7 +125,6 @@ def test_the_report_shows_the_answer_curves_costs_and_images(finished: tuple[Pat
     ]
 
 
-@pytest.mark.long
 def test_a_finished_run_is_not_redone(
     compare: RunScript, finished: tuple[Path, str], small_model: Path
 ) -> None:
@@ -139,7 +136,6 @@ def test_a_finished_run_is_not_redone(
     assert (workdir / "results.json").read_bytes() == results
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("change", ["images", "model"])
 def test_changes_do_not_reuse_stale_stages(
     change: str, compare: RunScript, finished: tuple[Path, str], small_model: Path, tmp_path: Path
@@ -172,7 +168,6 @@ def test_changes_do_not_reuse_stale_stages(
     assert made == {"craft-fgsm-fit", "craft-fgsm-test"} | costs | predictions
 
 
-@pytest.mark.long
 def test_a_slow_attack_counts_the_first_images_only(
     compare: RunScript, finished: tuple[Path, str], small_model: Path
 ) -> None:
@@ -188,7 +183,6 @@ def test_a_slow_attack_counts_the_first_images_only(
     assert "bim-search" in results["columns"]["ensemble_knn"]
 
 
-@pytest.mark.long
 def test_a_model_and_a_dataset_of_ones_own(
     compare: RunScript, small_model: Path, tmp_path: Path
 ) -> None:

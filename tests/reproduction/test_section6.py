@@ -115,10 +115,12 @@ def test_pictures_of_targeted_images(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert [one["kappa"] for one in steps] == [0, 10] and steps[0]["l2"] < steps[1]["l2"]
     found = run("figure9", "cifar10", limit=60).results["cifar10"]
     assert list(found) == ["no defence", "PGD-trained", "A2D, PGD-trained"]
+    assert found["no defence"]["reached"]
     assert found["A2D, PGD-trained"] is None or not found["A2D, PGD-trained"]["flagged"]
     for name, dataset in (("figure11", "mnist"), ("figure13", "cifar10")):
         pairs = run(name, dataset, limit=60).results[dataset]
         assert pairs["pairs"] == 90 and 0 <= pairs["flagged"] <= pairs["reached"] <= 90
+        assert pairs["reached"] > 0
     with pytest.raises(InvalidInputError, match="an image of class 4 .* raise the limit"):
         run("figure8", "mnist", limit=1)
 

@@ -106,6 +106,7 @@ def test_workers_and_the_driver_are_killed(
 
     first = start(tmp_path, *flags)
     kill_a_worker(first, 2)
+    kill_a_worker(first, 6)
     wait_for_parts(output, 10, first)
     first.kill()
     first.communicate()

@@ -65,10 +65,27 @@ def test_shared_flags_mean_the_same_everywhere(run_script: RunScript, tmp_path: 
 
 @pytest.mark.long
 def test_json_is_all_that_a_script_prints(run_script: RunScript, tmp_path: Path) -> None:
-    done = run_script("train", "--epochs=1", "--out=a.keras", "--json", cwd=tmp_path)
+    done = run_script("train", "--epochs=1", "--gradient_penalty=0.1", "--eps=0.1", "--limit=20",
+                      "--out=a.keras", "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
     assert found["out"] == "a.keras" and 0 < found["test_accuracy"] <= 1, done.stderr
+    tested = found["adversarial"]
+    assert (tested["images"], tested["eps"], tested["norm"]) == (20, 0.1, "linf")
+    assert 0 <= tested["robust"] <= tested["clean"] <= 1
     np.savez(tmp_path / "benign.npz", images=np.random.default_rng(0).random((6, 28, 28, 1)))
     done = run_script("attack_cost", "--model=a.keras", "--images=benign.npz", "--attack=fgsm",
                       "--out=costs.npz", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["images"] == 6, done.stderr
+
+
+@pytest.mark.parametrize("flags, message", [
+    (("--gradient_penalty=1", "--adversarial=pgd"), "got --adversarial=pgd and --gradient_penalty"),
+    (("--gradient_penalty=1", "--augment"), "got --gradient_penalty and --augment; leave"),
+    (("--gradient_penalty=nan",), "--gradient_penalty: expected a weight of the penalty to be"),
+])
+def test_a_way_of_training_that_is_none(
+    flags: tuple[str, ...], message: str, run_script: RunScript, tmp_path: Path
+) -> None:
+    done = run_script("train", *flags, "--out=a.keras", cwd=tmp_path)
+    assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

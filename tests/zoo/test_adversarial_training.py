@@ -61,6 +61,23 @@ def test_the_radius_grows(dataset: Dataset) -> None:
     assert (half.eps, half.step, half.seed, half.steps) == (0.1, 0.05, 7, 3)
 
 
+def test_the_radius_grows_over_half_of_the_training(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = dataset._replace(x_train=dataset.x_train[:300], y_train=dataset.y_train[:300])
+    seen: list[tuple[float, int]] = []
+
+    def perturb(threat: PGD, classifier: object, images: np.ndarray, *others: object) -> np.ndarray:
+        seen.append((threat.eps, threat.seed))
+        return images
+
+    monkeypatch.setattr(PGD, "perturb", perturb)
+    train_adversarially("small", few, 2, PGD(eps=0.3, steps=1), seed=5)
+    # Six batches, of which the third has the full radius; each epoch has another seed.
+    assert [seed for _, seed in seen] == [5] * 3 + [6] * 3
+    np.testing.assert_allclose([eps for eps, _ in seen], [0.1, 0.2, 0.3, 0.3, 0.3, 0.3])
+
+
 def test_unfit_input_is_one_line(dataset: Dataset) -> None:
     with pytest.raises(InvalidInputError, match="expected a PGD to train against, got FGSM"):
         train_adversarially("small", dataset, 1, FGSM(eps=0.1))  # type: ignore[arg-type]

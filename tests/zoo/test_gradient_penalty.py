@@ -9,8 +9,8 @@ from a2d_tf import InvalidInputError
 from a2d_tf.threats import PGD
 from a2d_tf.zoo import MODELS, Dataset
 from a2d_tf.zoo.adversarial_training import accuracy
-from a2d_tf.zoo.gradient_penalty import train_with_penalty
-from a2d_tf.zoo.training import batches, shuffled, train
+from a2d_tf.zoo.gradient_penalty import _step, train_with_penalty
+from a2d_tf.zoo.training import batches, train
 
 
 def small(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -81,11 +81,35 @@ def test_the_seed_decides(dataset: Dataset) -> None:
     assert np.abs(models[0].layers[1].moving_mean.numpy()).max() > 0
 
 
-def test_every_epoch_has_every_image_once() -> None:
-    rows = list(shuffled(300, 2, 0))
-    assert [len(one) for one in rows] == [128, 128, 44] * 2
-    first, second = (np.concatenate(part) for part in (rows[:3], rows[3:]))
-    assert sorted(first) == sorted(second) == list(range(300)) and (first != second).any()
+def test_a_step_descends_the_loss() -> None:
+    """Of a linear classifier, whose gradient by the image is W (p - y)."""
+    model = keras.Sequential([
+        keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(
+            3, use_bias=False, activation="softmax", kernel_regularizer=keras.regularizers.L2(0.1)
+        ),
+    ])
+    model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((5, 4)), np.array([0, 1, 2, 0, 1])
+    weights = model.get_weights()[0].astype(np.float64)
+
+    def loss(kernel: np.ndarray) -> float:
+        powers = np.exp(images @ kernel)
+        probabilities = powers / powers.sum(axis=1, keepdims=True)
+        slopes = (probabilities - np.eye(3)[labels]) @ kernel.T
+        entropies = -np.log(probabilities[range(5), labels])
+        squares = (slopes**2).sum(axis=1)
+        return float((entropies + 2.0 * squares).mean() + 0.1 * (kernel**2).sum())
+
+    expected = np.zeros_like(weights)
+    for place in np.ndindex(weights.shape):
+        moved = np.zeros_like(weights)
+        moved[place] = 1e-5
+        expected[place] = (loss(weights + moved) - loss(weights - moved)) / 2e-5
+    _step(model, 2.0)(
+        tf.constant(images.reshape(-1, 2, 2, 1), tf.float32), tf.constant(labels)
+    )
+    np.testing.assert_allclose(weights - model.get_weights()[0], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_unfit_input_is_one_line(dataset: Dataset) -> None:

@@ -100,6 +100,13 @@ def test_the_convnet_trains() -> None:
     assert batches == [1] * training.batches(data, 2)
 
 
+def test_every_epoch_has_every_image_once() -> None:
+    rows = list(training.shuffled(300, 2, 0))
+    assert [len(one) for one in rows] == [128, 128, 44] * 2
+    first, second = (np.concatenate(part) for part in (rows[:3], rows[3:]))
+    assert sorted(first) == sorted(second) == list(range(300)) and (first != second).any()
+
+
 @pytest.mark.long
 def test_networks_of_env2() -> None:
     lenet5 = MODELS["lenet5"]((28, 28, 1), 10)
