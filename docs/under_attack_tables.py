@@ -13,11 +13,11 @@ Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
 CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
 OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
-# What was trained otherwise; the price of both stands beside that of the ordinary one.
-TRAINED: Models = {"lenet_penalty": "gradient penalty", "lenet_pgd": "PGD-trained"}
 PRICED: Models = {
-    "adaptive_lenet": "ordinary", **{f"adaptive_{name}": title for name, title in TRAINED.items()},
+    "adaptive_lenet": "ordinary", "adaptive_lenet_penalty": "gradient penalty",
+    "adaptive_lenet_pgd": "PGD-trained",
 }
+TRAINED: Models = {"train_lenet_penalty": "gradient penalty", "train_lenet_pgd": "PGD-trained"}
 CIFAR10_PGD: Models = {"adaptive_convnet_pgd": "PGD-trained"}
 CLOSE = 3  # so many images more than in the paper still confirm a claim
 
@@ -152,14 +152,48 @@ def claim_rows() -> list[list[str]]:
     return rows
 
 
+# Every pair of classes: the figure, its dataset, what flags, and what the paper found.
+PAIRS = {
+    "figure11": ("mnist", "MNIST, A2D and auto-encoder", "all"),
+    "figure12": ("cifar10", "CIFAR-10, PGD-trained, A2D", "all"),
+    "figure13": ("cifar10", "CIFAR-10, PGD-trained, A2D", "all but 3"),
+}
+
+
+def pair_rows() -> list[list[str]]:
+    """Figures 11 to 13: targeted images of every pair of classes."""
+    rows = [["figure", "defence", "kappa", "pairs", "target reached", "flagged", "flagged, paper",
+             "mean L2"]]
+    for name, (dataset, defence, paper) in PAIRS.items():
+        found = stored(name)[dataset]
+        mean = found["mean_l2"]
+        rows.append([
+            name.removeprefix("figure"), defence, f"{found['kappa']:g}", str(found["pairs"]),
+            str(found["reached"]), str(found["flagged"]), paper,
+            "" if mean is None else f"{mean:.2f}",
+        ])
+    return rows
+
+
+def digit_rows() -> list[list[str]]:
+    """Figure 8: a four that becomes a zero."""
+    return [["kappa", "target reached", "L2", "A2D and auto-encoder"], *(
+        [f"{at['kappa']:g}", "yes" if at["reached"] else "no",
+         f"{at['l2']:.2f}" if at["reached"] else "",
+         ("flagged" if at["flagged"] else "passes") if at["reached"] else ""]
+        for at in stored("figure8")["mnist"]
+    )]
+
+
 def accuracy_rows(trained: Models) -> list[list[str]]:
     """What train.py said of each training that makes a classifier robust."""
-    rows = [["training", "test accuracy", "of test images", "right", "right under PGD"]]
+    rows = [["training", "test accuracy", "images tested", "right", "L-infinity radius",
+             "right under PGD"]]
     for name, title in trained.items():
-        found = stored(f"train_{name}")
+        found = stored(name)
         tested = found["adversarial"]
         rows.append([title, f"{found['test_accuracy']:.3f}", str(tested["images"]),
-                     f"{tested['clean']:.3f}", f"{tested['robust']:.3f}"])
+                     f"{tested['clean']:.3f}", f"{tested['eps']:.2g}", f"{tested['robust']:.3f}"])
     return rows
 
 
@@ -187,11 +221,12 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
         ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
     )},
     **{f"{name}-cifar10-pgd": partial(rows, CIFAR10_PGD) for name, rows in (
-        ("radius", radius_rows), ("price", price_rows), ("kappa", kappa_rows),
+        ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
+        ("kappa", kappa_rows),
     )},
     "trainings": partial(accuracy_rows, TRAINED),
-    "trained-cifar10": partial(accuracy_rows, {"convnet_pgd": "PGD-trained"}),
+    "trained-cifar10": partial(accuracy_rows, {"train_convnet_pgd": "PGD-trained"}),
     "figure7": partial(figure7_rows, "figure7", "mnist"),
     "figure7-cifar10": partial(figure7_rows, "figure7_cifar10", "cifar10"),
-    "claims": claim_rows,
+    "claims": claim_rows, "pairs": pair_rows, "figure8": digit_rows,
 }
