@@ -7,7 +7,7 @@ from typing import Any
 
 from stored_results import stored
 
-from a2d_tf.evaluation.adaptive_price import Half
+from a2d_tf.evaluation.adaptive_price import BOUNDS, Half
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
@@ -79,6 +79,53 @@ def price_rows(models: Models) -> list[list[str]]:
             for row in stored(name)["price"]
         ]
     return rows
+
+
+# The defences that are set side by side: the training, what detects, its result and its detector,
+# and the result of the ordinary network without a defence, which was attacked in the same way.
+RANKED = {
+    "MNIST": (
+        ("ordinary", "default", "adaptive_lenet", "default", "adaptive_lenet"),
+        ("ordinary", "default, and a second network", "adaptive_lenet_others", "default + second",
+         "adaptive_lenet_others"),
+        ("gradient penalty", "default", "adaptive_lenet_penalty", "default", "adaptive_lenet"),
+        ("PGD", "none", "adaptive_lenet_pgd", "no defence", "adaptive_lenet"),
+        ("PGD", "cost of BIM", "adaptive_lenet_pgd", "bim", "adaptive_lenet"),
+    ),
+    "CIFAR-10": (
+        ("ordinary", "default", "adaptive_convnet", "default", "adaptive_convnet"),
+        ("PGD", "none", "adaptive_convnet_pgd", "no defence", "adaptive_convnet"),
+        ("PGD", "default", "adaptive_convnet_pgd", "default", "adaptive_convnet"),
+    ),
+}
+
+
+def ranked_rows() -> list[list[str]]:
+    """How many times the price of the ordinary network without a defence each defence has."""
+    accuracies = {
+        ("MNIST", "ordinary"): stored("figure7")["mnist"]["accuracy"]["clean"],
+        ("MNIST", "gradient penalty"): stored("train_lenet_penalty")["test_accuracy"],
+        ("MNIST", "PGD"): stored("train_lenet_pgd")["test_accuracy"],
+        ("CIFAR-10", "ordinary"): stored("figure9")["accuracy"]["plain"]["clean"],
+        ("CIFAR-10", "PGD"): stored("train_convnet_pgd")["test_accuracy"],
+    }
+    rows = [["data", "training", "test accuracy", "detector", "L-infinity", "L2"]]
+    for data, defences in RANKED.items():
+        for training, what, result, detector, undefended in defences:
+            price, base = (
+                next(row for row in stored(name)["price"] if short(row["detector"]) == wanted)
+                for name, wanted in ((result, detector), (undefended, "no defence"))
+            )
+            rows.append([
+                data, training, f"{accuracies[data, training]:.3f}", what,
+                *(times(price[norm], base[norm]) for norm in ("linf", "l2")),
+            ])
+    return rows
+
+
+def times(half: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    """How many times a distance is another one, as a bound if it is one itself."""
+    return f"{BOUNDS[half['bound']]}{half['distance'] / base['distance']:.1f}"
 
 
 def verdict_rows(models: Models) -> list[list[str]]:
@@ -228,5 +275,5 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     "trained-cifar10": partial(accuracy_rows, {"train_convnet_pgd": "PGD-trained"}),
     "figure7": partial(figure7_rows, "figure7", "mnist"),
     "figure7-cifar10": partial(figure7_rows, "figure7_cifar10", "cifar10"),
-    "claims": claim_rows, "pairs": pair_rows, "figure8": digit_rows,
+    "ranked": ranked_rows, "claims": claim_rows, "pairs": pair_rows, "figure8": digit_rows,
 }
