@@ -13,6 +13,7 @@ Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
 CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
 OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
+JOINT: Models = {"adaptive_lenet_joint": "ordinary"}
 PRICED: Models = {
     "adaptive_lenet": "ordinary", "adaptive_lenet_penalty": "gradient penalty",
     "adaptive_lenet_pgd": "PGD-trained",
@@ -86,8 +87,8 @@ def price_rows(models: Models) -> list[list[str]]:
 RANKED = {
     "MNIST": (
         ("ordinary", "default", "adaptive_lenet", "default", "adaptive_lenet"),
-        ("ordinary", "default, and a second network", "adaptive_lenet_others", "default + second",
-         "adaptive_lenet_others"),
+        ("ordinary", "default, and a second network", "adaptive_lenet_joint", "default + second",
+         "adaptive_lenet_joint"),
         ("gradient penalty", "default", "adaptive_lenet_penalty", "default", "adaptive_lenet"),
         ("PGD", "none", "adaptive_lenet_pgd", "no defence", "adaptive_lenet"),
         ("PGD", "cost of BIM", "adaptive_lenet_pgd", "bim", "adaptive_lenet"),
@@ -273,6 +274,10 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     )},
     "trainings": partial(accuracy_rows, TRAINED),
     "trained-cifar10": partial(accuracy_rows, {"train_convnet_pgd": "PGD-trained"}),
+    **{f"{name}-joint": partial(rows, JOINT) for name, rows in (
+        ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
+    )},
+    "radius-noise": partial(radius_rows, {"adaptive_lenet_noise": "ordinary"}),
     "figure7": partial(figure7_rows, "figure7", "mnist"),
     "figure7-cifar10": partial(figure7_rows, "figure7_cifar10", "cifar10"),
     "ranked": ranked_rows, "claims": claim_rows, "pairs": pair_rows, "figure8": digit_rows,
