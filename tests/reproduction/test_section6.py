@@ -109,7 +109,7 @@ def test_figure7_beside_the_paper(run: Run) -> None:
 @pytest.mark.long
 def test_pictures_of_targeted_images(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targeted_images, "carlini_wagner", lambda kappa: CarliniWagner(
-        confidence=kappa, initial_const=1.0, step=0.05, binary_search_steps=2, max_iterations=120,
+        confidence=kappa, initial_const=10.0, step=0.1, binary_search_steps=2, max_iterations=160,
     ))
     steps = run("figure8", "mnist", limit=60).results["mnist"]
     assert [one["kappa"] for one in steps] == [0, 10] and steps[0]["l2"] < steps[1]["l2"]
