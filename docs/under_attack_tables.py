@@ -7,7 +7,7 @@ from typing import Any
 
 from stored_results import stored
 
-from a2d_tf.evaluation.adaptive_price import BOUNDS, Half
+from a2d_tf.evaluation.adaptive_price import BOUNDS, Half, ratio
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
@@ -119,14 +119,15 @@ def ranked_rows() -> list[list[str]]:
             )
             rows.append([
                 data, training, f"{accuracies[data, training]:.3f}", what,
-                *(times(price[norm], base[norm]) for norm in ("linf", "l2")),
+                *(times(half_of(price[norm]), half_of(base[norm])) for norm in ("linf", "l2")),
             ])
     return rows
 
 
-def times(half: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+def times(half: Half, base: Half) -> str:
     """How many times a distance is another one, as a bound if it is one itself."""
-    return f"{BOUNDS[half['bound']]}{half['distance'] / base['distance']:.1f}"
+    found = ratio(half, base)
+    return "" if found is None else f"{BOUNDS[half.bound]}{found:.1f}"
 
 
 def verdict_rows(models: Models) -> list[list[str]]:
@@ -252,7 +253,12 @@ def short(name: str) -> str:
 
 def distance(half: dict[str, Any]) -> str:
     """A distance, or a bound of it."""
-    return Half(half["distance"], half["bound"]).text()
+    return half_of(half).text()
+
+
+def half_of(stored_half: Mapping[str, Any]) -> Half:
+    """A distance as it was before it was written."""
+    return Half(stored_half["distance"], stored_half["bound"])
 
 
 TABLES: Mapping[str, Callable[[], list[list[str]]]] = {

@@ -84,19 +84,22 @@ def prices(found: Sequence[Bypass]) -> list[dict[str, Any]]:
         name: {norm: half_distance(its, norm) for norm in NORMS}
         for name, its in by_defence.items()
     }
+    alone = halves.get(NOTHING)
     return [
         {"detector": name, "images": len(by_defence[name][0].bypassed)} | {
-            norm: half._asdict() | {"times_no_defence": _ratio(half, halves.get(NOTHING, {}), norm)}
+            norm: half._asdict() | {"times_no_defence": alone and ratio(half, alone[norm])}
             for norm, half in its.items()
         } for name, its in halves.items()
     ]
 
 
-def _ratio(half: Half, alone: Mapping[str, Half], norm: str) -> float | None:
-    other = alone.get(norm)
-    if other is None or half.distance is None or not other.distance:
+def ratio(half: Half, other: Half) -> float | None:
+    """How many times the other distance this one is; None where the bounds say nothing.
+
+    A lower bound of this distance gives a lower bound of the ratio.
+    """
+    if half.distance is None or not other.distance:
         return None
-    # A lower bound of the distance gives one of the ratio; an upper bound says nothing.
     return half.distance / other.distance if half.bound != "<" and other.bound == "=" else None
 
 

@@ -80,7 +80,7 @@ def batches(dataset: Dataset, epochs: int) -> int:
 
 
 def shuffled(count: int, epochs: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """The rows of each batch, where every epoch has another order of the `count` images."""
+    """The rows i64[n] of each batch; every epoch has another order of the `count` images."""
     numbers = np.random.default_rng(seed)
     for _ in range(epochs):
         order = numbers.permutation(count)
