@@ -69,6 +69,7 @@ def main() -> None:
     cli.check_each("attacks", lambda name: attacks.preset(name, "mnist"))
     cli.check_each("baselines", lambda name: methods.baseline(name, 0))
     workdir = cli.folder("workdir")
+    slow = comparison.SLOW if FLAGS.slow_limit else ()
     results = comparison.run_comparison(
         comparison.Comparison(
             dataset=FLAGS.dataset,
@@ -81,7 +82,7 @@ def main() -> None:
             preset=FLAGS.preset or "",
             bounds=cli.bounds(),
             loading=cli.loading(),
-            slow_limit=FLAGS.slow_limit,
+            slow_limits=dict.fromkeys(slow, FLAGS.slow_limit),
             shuffle=FLAGS.shuffle,
             seed=FLAGS.seed,
         ),

@@ -1,4 +1,4 @@
-"""Step sizes for a classifier that has no preset, chosen on benign images."""
+"""Settings of attacks for a classifier that has no preset, chosen on benign images."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +25,8 @@ MAX_TO_MEDIAN_RATIO = 2
 MAX_ROUNDS = 12
 MEDIAN_TOLERANCE = 0.02
 MAX_IMAGES = 200
+MAX_DBA_IMAGES = 25  # DBA makes a thousand queries for an image
+UNREACHABLE = 1e-30  # a distance that no walk along a boundary reaches
 
 
 def calibrate(
@@ -35,49 +37,81 @@ def calibrate(
     cost: int = MEDIAN_COST,
     on_finished: Callable[[int], None] | None = None,
 ) -> Attack:
-    """Chooses the step size of an attack so that benign images have a wanted median cost.
+    """Chooses the settings of an attack so that benign images have a wanted median cost.
 
     The higher this cost, the finer is the resolution of costs, and the longer does counting take.
-    The attack may take twice as many steps, and the radius of its ball is large enough for all.
-    Costs are searched while the step is chosen, in at most `MAX_ROUNDS` rounds.
+    The attack may take twice as many iterations. For BIM and BIM2, the step is chosen, and the
+    radius of the ball is large enough for all steps. Costs are searched meanwhile, in at most
+    `MAX_ROUNDS` rounds. For DBA, the distance to reach is chosen, in one round.
 
     Args:
-      name: "bim", "bim2", "bim-search" or "bim2-search", as for `preset`. Attacks whose settings
-        suit every classifier keep the published settings.
+      name: "bim", "bim2", "bim-search", "bim2-search" or "dba", as for `preset`. Attacks whose
+        settings suit every classifier keep the published settings.
       classifier: the classifier whose inputs will be judged.
       benign: f32[N,H,W,C] with N >= 1, or a dataset of such images; at most the first 200 are
-        used.
+        used, or for DBA the first 25.
       cost: the wanted median cost of benign images, at least 10.
       on_finished: called with 1 after each round.
 
     Returns:
-      The attack. The median cost of `benign` by search is within a few percent of `cost`, unless
-      the classifier's outputs are too coarse for that; the counted one is a little lower.
+      The attack. The median cost of `benign` (by search for BIM and BIM2) is within a few percent
+      of `cost`, unless the classifier's outputs are too coarse for that; the counted one is a
+      little lower.
 
     Raises:
-      InvalidInputError: "dba", no images, a cost below 10, or most images keep their label at any
-        distance.
+      InvalidInputError: no images, a cost below 10, most images keep their label at any distance,
+        or for DBA, most images have the label of noise.
       UnsuitableClassifierError: the classifier fails its preflight check.
     """
     template, classifier = preset(name), as_classifier(classifier)
-    if isinstance(template, DBA):
-        raise InvalidInputError(
-            "expected bim, bim2, a search by either or an attack that suits every classifier, got "
-            f"{name}, which has no step but a distance to reach; choose its mse_threshold yourself"
-        )
-    if not isinstance(template, BIM):
+    if not isinstance(template, BIM | DBA):
         return template
     cost = checks.integer(cost, "a median cost", minimum=MIN_MEDIAN_COST)
     images = to_array(benign, classifier.input_spec)[:MAX_IMAGES]
     if not len(images):
         raise InvalidInputError("expected at least one benign image, got none")
-    classifier.preflight(images)
+    classifier.preflight(
+        images, logits=template.needs_logits, gradients=template.needs_gradients
+    )
+    finished = on_finished or (lambda rounds: None)
+    if isinstance(template, DBA):
+        chosen = _with_distance(template, classifier, images[:MAX_DBA_IMAGES], cost)
+        finished(1)
+        return chosen
+    return _with_step(name, template, classifier, images, cost, finished)
+
+
+def _with_distance(template: DBA, classifier: Classifier, images: Images, cost: int) -> DBA:
+    """DBA with the distance that half of the images reach in `cost` iterations."""
+    walk = replace(template, mse_threshold=UNREACHABLE, max_iterations=cost)
+    reached = walk.run(classifier, images).adversarial
+    errors = np.square((reached - images) / classifier.bounds.scale).mean(axis=(1, 2, 3))
+    median = float(np.median(errors))
+    if not median:  # they never left the input
+        raise InvalidInputError(
+            "expected a classifier that gives noise another label than most benign images, got "
+            f"{len(images)} images of which most have the label of noise; give DBA images of "
+            "several classes to start from (start_images=) and choose its mse_threshold yourself"
+        )
+    return replace(
+        template, mse_threshold=median, max_iterations=MAX_TO_MEDIAN_RATIO * cost
+    )
+
+
+def _with_step(
+    name: str,
+    template: BIM,
+    classifier: Classifier,
+    images: Images,
+    cost: int,
+    on_finished: Callable[[int], object],
+) -> BIM:
+    """BIM or BIM2 with the step by which half of the images have at least a cost."""
     longest = 1 / (MAX_TO_MEDIAN_RATIO * cost)  # so many steps cross the whole pixel range
     step, trial = longest, _Trial(replace(template, search=True), cost)
     for _ in range(MAX_ROUNDS):
         median = trial.median_cost(classifier, images, step)
-        if on_finished:
-            on_finished(1)
+        on_finished(1)
         if step == longest and median == trial.max_iterations:
             raise InvalidInputError(
                 f"expected benign images that {name} can push over a boundary, got a label that "

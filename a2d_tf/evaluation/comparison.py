@@ -64,8 +64,8 @@ class Comparison:
         "cifar10" for that dataset, "mnist" for that and the digits, and "own" for others.
       bounds: the pixel range of the classifier.
       loading: other arguments of `Classifier.load`.
-      slow_limit: of how many images per cell the attacks that are too slow for all (`SLOW`) are
-        counted; 0 for all.
+      slow_limits: of how many images per cell the attacks are counted that are too slow for all,
+        by name. They take no part in ensembles.
       shuffle: whether images are drawn at random; otherwise the first ones are taken, as in the
         paper (section 5.1).
       seed: seed of the drawing, the training and the baselines.
@@ -79,7 +79,7 @@ class Comparison:
     preset: str = ""
     bounds: Bounds = Bounds()
     loading: Mapping[str, Any] = field(default_factory=dict)
-    slow_limit: int = 0
+    slow_limits: Mapping[str, int] = field(default_factory=dict)
     shuffle: bool = False
     seed: int = 0
 
@@ -177,8 +177,8 @@ def prepare(
         classifier, _model_key(path, comparison), dataset, {}, {},
         limit=comparison.limit,
         slow_limits={
-            name: comparison.slow_limit for name in comparison.attacks
-            if name in SLOW and comparison.slow_limit
+            name: comparison.slow_limits[name] for name in comparison.attacks
+            if name in comparison.slow_limits
         },
         shuffle=comparison.seed if comparison.shuffle else None, noise_seed=comparison.seed,
         stages=stages, progress=progress,

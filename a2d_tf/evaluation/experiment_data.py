@@ -43,8 +43,16 @@ class SampleSet(NamedTuple):
 
 
 class QueryCount(NamedTuple):
-    """The price of a feature for a set of images: queries, those with gradients, wall time."""
+    """The price of a feature for a set of images.
 
+    Attributes:
+      images: how many were measured.
+      queries: of all these images.
+      gradients: of all these images.
+      seconds: wall time; NaN where images of all types were measured in one run.
+    """
+
+    images: int
     queries: int
     gradients: int
     seconds: float
@@ -68,7 +76,7 @@ class ExperimentData:
       limit: benign test images; fewer if the dataset does not have as many.
       slow_limits: for features that are too slow for all images, by name: of how many images of
         each split they are measured, from the first; and of the adversarial images that were made
-        from these.
+        from these. They take no part in ensembles, and are measured of the test images alone.
       shuffle: seed by which the images are drawn at random; None takes the first ones, as in the
         paper (section 5.1).
       noise_seed: seed of the noise of noisy images.
@@ -197,9 +205,10 @@ class ExperimentData:
         """The price of a feature for the images of a type and split."""
         measured = self._measured(input_type, split, name)
         return QueryCount(
+            images=len(measured["queries"]),
             queries=int(measured["queries"].sum()),
             gradients=int(measured["gradients"].sum()),
-            seconds=float(measured["seconds"]),
+            seconds=float(measured.get("seconds", np.nan)),
         )
 
     def confidence(self, split: str) -> NDArray[np.float64]:
@@ -257,11 +266,11 @@ class ExperimentData:
         return self._fitted[name]
 
     def _values(self, input_type: str, split: str, name: str) -> NDArray[np.float64]:
-        if name in self.slow_limits:
-            return self._slow_values(split, name)[input_type]
         return self._measured(input_type, split, name)["values"]
 
     def _measured(self, input_type: str, split: str, name: str) -> Arrays:
+        if self.slow_limits.get(name, len(self.splits[split])) < len(self.splits[split]):
+            return self._first_measured(split, name)[input_type]
         self._ready(name)  # its seconds are known in a resumed run too
         images, source, _ = self.samples(input_type, split)
         key = self.sample_key(input_type, split) | {"feature": settings_key(self.features[name])}
@@ -275,8 +284,9 @@ class ExperimentData:
 
         return self.stages.arrays(f"{self._stage(name)}/{input_type}/{split}", key, make)
 
-    def _slow_values(self, split: str, name: str) -> Arrays:
-        """Columns by type of the first images, all in one run: few would not fill a batch."""
+    def _first_measured(self, split: str, name: str) -> dict[str, Arrays]:
+        """What was measured of the first images of every type, all in one run: few of them would
+        not fill a batch."""
         limit, first = self.slow_limits[name], {}
         for input_type in self.input_types:
             images, source, _ = self.samples(input_type, split)
@@ -290,15 +300,19 @@ class ExperimentData:
 
         def make() -> Arrays:
             title = f"{self._title(name)} of the first images of all types ({split})"
-            values = self._measure(title, name, images).values
-            ends = np.cumsum([len(part) for part in first.values()])[:-1]
-            return dict(zip(first, np.split(values, ends)))
+            return self._measure(title, name, images).features[name]._asdict()
 
         key = self.cache_key | {
             "split": split, "feature": settings_key(self.features[name]), "first": limit,
             "threats": {name: settings_key(recipe) for name, recipe in self.threats.items()},
         }
-        return self.stages.arrays(f"{self._stage(name)}/{split}", key, make)
+        measured = self.stages.arrays(f"{self._stage(name)}/{split}", key, make)
+        ends = np.cumsum([len(part) for part in first.values()])[:-1]
+        parts = {column: np.split(values, ends) for column, values in measured.items()}
+        return {
+            input_type: {column: parts[column][place] for column in parts}
+            for place, input_type in enumerate(first)
+        }
 
     def _measure(
         self, title: str, name: str, images: Images, source: NDArray[np.int64] | None = None

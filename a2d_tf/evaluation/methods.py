@@ -202,19 +202,15 @@ class Scorer:
             np.arange(len(columns)) >= sum(map(len, benign)),
         )
 
-    def passes(self) -> dict[str, float] | None:
-        """The mean number of queries and of gradients per benign image, besides its label's query.
+    def passes(self) -> dict[str, float]:
+        """The mean number of `queries` and of `gradients` per benign image.
 
-        Returns:
-          `queries` and `gradients`; None for an attack that is counted of the first images only.
+        The query of the image's label is not among them.
         """
-        if self._is_slow:
-            return None
-        images = len(self._data.splits[TEST])
         prices = [self._data.query_count(BENIGN, TEST, name) for name in self._method.features]
         return {
-            "queries": sum(one.queries for one in prices) / images,
-            "gradients": sum(one.gradients for one in prices) / images,
+            "queries": sum(one.queries / one.images for one in prices),
+            "gradients": sum(one.gradients / one.images for one in prices),
         }
 
     def _columns(self, input_type: str, split: str) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from a2d_tf import attacks, threats
-from a2d_tf.attacks import BIM, Attack
+from a2d_tf.attacks import BIM, DBA, Attack
 from a2d_tf.attacks.step_size import MAX_ROUNDS
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation.attack_selection import recipes_of
@@ -17,14 +17,18 @@ from a2d_tf.threats import Threat
 
 __all__ = ["OWN", "own_attacks", "own_threats"]
 
-FIELDS = ("eps", "step", "max_iterations")
+# What is chosen of each attack, and in at most how many rounds.
+CHOSEN: dict[type[Attack], tuple[tuple[str, ...], int]] = {
+    BIM: (("eps", "step", "max_iterations"), MAX_ROUNDS),
+    DBA: (("mse_threshold", "max_iterations"), 1),
+}
 
 
 def own_attacks(data: ExperimentData, names: Sequence[str]) -> dict[str, Attack]:
-    """Attacks by name, whose steps suit the benign images of the fit; see `attacks.calibrate`.
+    """Attacks by name, whose settings suit the benign images of the fit: `attacks.calibrate`.
 
     Raises:
-      InvalidInputError: an attack whose steps cannot be chosen, or images that keep their label.
+      InvalidInputError: images that keep their label, or that have the label of noise.
     """
     return {name: _calibrated(data, name) for name in names}
 
@@ -49,17 +53,16 @@ def own_threats(data: ExperimentData, names: Sequence[str]) -> dict[str, Threat]
 def _calibrated(data: ExperimentData, name: str) -> Attack:
     template = attacks.preset(name)
     benign = data.dataset.x_test[data.splits[FIT]]
-    if not isinstance(template, BIM):
+    kind = next((kind for kind in CHOSEN if isinstance(template, kind)), None)
+    if kind is None:
         return attacks.calibrate(name, data.classifier, benign)
+    fields, rounds = CHOSEN[kind]
 
     def make() -> Arrays:
-        with data.progress.stage(f"choose the step of {name}", MAX_ROUNDS) as advance:
+        with data.progress.stage(f"choose the settings of {name}", rounds) as advance:
             attack = attacks.calibrate(name, data.classifier, benign, on_finished=advance)
-        return {field: np.array(getattr(attack, field)) for field in FIELDS}
+        return {field: np.array(getattr(attack, field)) for field in fields}
 
     key = data.cache_key | {"own": name}
     stored = data.stages.arrays(f"own/{name}", key, make)
-    return replace(
-        template, eps=float(stored["eps"]), step=float(stored["step"]),
-        max_iterations=int(stored["max_iterations"]),
-    )
+    return replace(template, **{field: stored[field].item() for field in fields})

@@ -51,7 +51,7 @@ class ReproductionConfig:
         threats: Sequence[str] | Mapping[str, Threat],
         attacks: Sequence[str],
         *,
-        slow_limit: int = 0,
+        slow_limits: Mapping[str, int] = {},
         baselines: Sequence[str | Feature] = (),
     ) -> Iterator[tuple[Comparison, Path]]:
         """A comparison and its folder for every seed.
@@ -64,7 +64,7 @@ class ReproductionConfig:
         for seed in self.seeds or (0,):
             yield Comparison(
                 dataset=dataset, limit=self.limit, threats=threats, attacks=attacks,
-                baselines=baselines, slow_limit=slow_limit, shuffle=bool(self.seeds), seed=seed,
+                baselines=baselines, slow_limits=slow_limits, shuffle=bool(self.seeds), seed=seed,
             ), self.workdir / (f"{dataset}-seed{seed}" if self.seeds else dataset)
 
     def data(

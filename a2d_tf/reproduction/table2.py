@@ -16,8 +16,9 @@ from a2d_tf.reports.tables import Table
 
 THREATS = ("fgsm", "bim-a", "jsma", "cw")
 ATTACKS = ("jsma", "bim", "bim2", "dba")
-# DBA takes seconds for an image: it is counted for a twentieth of them, if these are enough.
-DBA_SHARE, DBA_FEWEST = 20, 10
+# DBA takes seconds for an image: it is counted for a twentieth of them.
+DBA_SHARE = 20
+FEWEST_SLOW = 10  # a slow attack that would be counted for fewer images is left out
 # The parts of a comparison's results that are kept for each run.
 KEPT = (
     "model", "splits", "slow_limits", "threats", "cells", "unseen", "benign_only", "passes",
@@ -38,7 +39,7 @@ def run_table2(config: ReproductionConfig) -> ReproductionResult:
                 progress=config.progress,
             )
             for comparison, folder in config.comparisons(
-                dataset, THREATS, counted_attacks(config), slow_limit=config.limit // DBA_SHARE,
+                dataset, THREATS, counted_attacks(config), slow_limits=slow_limits(config),
                 baselines=config.baselines,
             )
         ]
@@ -49,8 +50,13 @@ def run_table2(config: ReproductionConfig) -> ReproductionResult:
 
 def counted_attacks(config: ReproductionConfig) -> Sequence[str]:
     """The attacks of the table, without DBA if it would be counted for too few images."""
-    enough = config.limit // DBA_SHARE >= DBA_FEWEST
+    enough = slow_limits(config)["dba"] >= FEWEST_SLOW
     return ATTACKS if enough else [name for name in ATTACKS if name != "dba"]
+
+
+def slow_limits(config: ReproductionConfig) -> dict[str, int]:
+    """Of how many images DBA is counted."""
+    return {"dba": config.limit // DBA_SHARE}
 
 
 def assemble(every: Runs, papers: Mapping[str, dict[str, dict[str, float]]]) -> ReproductionResult:

@@ -1,4 +1,4 @@
-"""Steps for a classifier of one's own."""
+"""Settings of attacks for a classifier of one's own."""
 
 import numpy as np
 import pytest
@@ -33,6 +33,18 @@ def test_steps_do_not_depend_on_the_scale_of_the_pixels(
     assert scaled.step == pytest.approx(narrow.step, rel=0.03)
 
 
+def test_benign_images_reach_the_distance_of_dba_in_as_many_iterations_as_wanted(
+    classifier: Classifier, benign: np.ndarray
+) -> None:
+    attack = attacks.calibrate("dba", classifier, benign[:25], cost=40)
+    assert isinstance(attack, attacks.DBA) and attack.max_iterations == 80
+    assert np.median(attack.run(classifier, benign[:25]).cost) == pytest.approx(40, abs=1)
+    # The threshold is in units of the squared pixel range, as the attack takes it.
+    wide = Classifier(lambda images: classifier(images / 255), Bounds(0, 255))
+    scaled = attacks.calibrate("dba", wide, 255 * benign[:25], cost=40)
+    assert scaled.mse_threshold == pytest.approx(attack.mse_threshold, rel=0.2)
+
+
 def test_jsma_is_left_as_published(classifier: Classifier, benign: np.ndarray) -> None:
     assert attacks.calibrate("jsma", classifier, benign[:5]) == attacks.preset("jsma", "mnist")
 
@@ -44,7 +56,7 @@ def test_what_cannot_be_calibrated_is_refused(classifier: Classifier, benign: np
         return tf.stack([5 + lean, lean], axis=1) * [[1.0, 0.5]]
 
     for name, one, images, cost, message in (
-        ("dba", classifier, benign[:5], 100, "which has no step"),
+        ("dba", Classifier(constant), benign[:5], 20, "noise another label"),
         ("bim", classifier, benign[:5], 50.5, "a median cost to be an integer, got 50.5"),
         ("bin", classifier, benign[:5], 100, "expected an attack out of"),
         ("bim", classifier, benign[:0], 100, "at least one benign image"),
