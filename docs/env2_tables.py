@@ -7,7 +7,7 @@ from typing import Any
 from comparison_tables import RATE, number, price
 from stored_results import stored
 
-from a2d_tf.evaluation.published import published
+from a2d_tf.evaluation.published import published, with_searches
 
 THREATS = {
     "fgsm": "FGSM", "fgsm-normalised": "FGSM, normalised", "jsma": "JSMA", "deepfool": "DeepFool",
@@ -53,7 +53,7 @@ def query_rows(dataset: str) -> list[list[str]]:
     """Queries and accuracy at equal accuracy on benign images, with the paper's in brackets."""
     rows = [["detector", "queries, adversarial", "accuracy, adversarial", "queries, benign",
              "accuracy, benign"]]
-    paper = published("table3")[dataset]
+    paper = with_searches(published("table3")[dataset])
     for name, one in stored(f"table3_{dataset}")[dataset].items():
         adversarial, accuracy, benign, _, on_benign = paper[name]
         rows.append([
@@ -65,9 +65,32 @@ def query_rows(dataset: str) -> list[list[str]]:
     return rows
 
 
+def accuracy_rows(dataset: str) -> list[list[str]]:
+    """Accuracies of K-NN and Z-score on benign and on adversarial images, with the paper's mean."""
+    rows = [["detector", *(
+        f"{name}, {what}" for name in ("K-NN", "Z-score") for what in ("benign", "adversarial", "mean")
+    )]]
+    paper = with_searches(published("figure6_knn_mean_accuracy")[dataset])
+    found = stored(f"figure6_env2_{dataset}")[dataset]
+    for name, by_knn in found["knn"].items():
+        by_zscore = found["zscore"][name]
+        mean = f"{by_knn['mean']:.3f}" + (f" ({paper[name]:.3f})" if name in paper else "")
+        rows.append([
+            f"`{name}`", f"{by_knn['benign']:.3f}", _adversarial(by_knn), mean,
+            f"{by_zscore['benign']:.3f}", _adversarial(by_zscore), f"{by_zscore['mean']:.3f}",
+        ])
+    return rows
+
+
+def _adversarial(one: Mapping[str, Any]) -> str:
+    """The mean accuracy over the threats."""
+    return f"{sum(one['by_threat'].values()) / len(one['by_threat']):.3f}"
+
+
 DATASETS = ("mnist", "cifar10", "imagenet")
 TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     **{f"env2-{name}": partial(detector_rows, name) for name in DATASETS},
     **{f"env2-{name}-sizes": partial(size_rows, name) for name in DATASETS},
-    "table3-mnist": partial(query_rows, "mnist"),
+    **{f"table3-{name}": partial(query_rows, name) for name in DATASETS},
+    **{f"figure6-env2-{name}": partial(accuracy_rows, name) for name in DATASETS},
 }

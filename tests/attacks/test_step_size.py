@@ -33,6 +33,7 @@ def test_steps_do_not_depend_on_the_scale_of_the_pixels(
     assert scaled.step == pytest.approx(narrow.step, rel=0.03)
 
 
+@pytest.mark.long
 def test_benign_images_reach_the_distance_of_dba_in_as_many_iterations_as_wanted(
     classifier: Classifier, benign: np.ndarray
 ) -> None:

@@ -181,6 +181,8 @@ def test_a_slow_attack_counts_the_first_images_only(
     assert "of the first 8 benign images" in results["columns"]["dba"]
     assert "dba" not in results["false_positive_rate"]
     assert "bim-search" in results["columns"]["ensemble_knn"]
+    # One query for each iteration of the walk, and more to start it; no gradient.
+    assert results["passes"]["dba"]["queries"] > 100 and not results["passes"]["dba"]["gradients"]
 
 
 def test_a_model_and_a_dataset_of_ones_own(

@@ -111,11 +111,16 @@ def test_some_threats_are_left_out(config: Callable[..., ReproductionConfig]) ->
         reproduce("table7", EXPERIMENTS["table7"], config(threats=["fgsm"]))
 
 
-@pytest.mark.long
-def test_no_dba_where_its_distance_is_unknown(config: Callable[..., ReproductionConfig]) -> None:
-    for dataset, counted in (("mnist", ["bim", "dba"]), ("imagenet", ["bim-search"])):
-        (comparison, folder), = env2.comparisons(config(), dataset, ["bim", "dba"])
+def test_slow_attacks_are_counted_for_a_part(config: Callable[..., ReproductionConfig]) -> None:
+    names = ["jsma", "bim", "dba"]
+    for dataset, limit, counted, slow in (
+        ("mnist", 100, names, {}),
+        ("imagenet", 100, ["jsma", "bim-search", "dba"], {"jsma": 100, "dba": 10}),
+        ("imagenet", 90, ["jsma", "bim-search"], {"jsma": 90, "dba": 9}),  # too few for DBA
+    ):
+        (comparison, folder), = env2.comparisons(config(limit=limit), dataset, names)
         assert comparison.attacks == counted and folder.name == f"{dataset}-env2"
+        assert comparison.slow_limits == slow
     assert comparison.preset == "own" and comparison.dataset.endswith("/imagenet")
 
 

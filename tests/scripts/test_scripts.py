@@ -212,9 +212,6 @@ BAD = {
         ("benchmark", "--model=model.keras", "--images=few.npz", "--batch_sizes=8,none"),
         "expected --batch_sizes=N,N,... of numbers >= 1, got '8,none'",
     ),
-    "no steps to choose": (
-        (*FIT, "--images=benign.npz", "--attacks=dba"), "which has no step"
-    ),
     "one number": ((*COST, "--images=number.npz"), "to hold rows of 'images', got a number"),
     "no peer": (("benchmark", "--model=model.keras", "--images=few.npz", "--attacks=bim-search",
                  "--peers"), "--attacks with bim for --peers"),
