@@ -68,7 +68,8 @@ def query_rows(dataset: str) -> list[list[str]]:
 def accuracy_rows(dataset: str) -> list[list[str]]:
     """Accuracies of K-NN and Z-score on benign and on adversarial images, with the paper's mean."""
     rows = [["detector", *(
-        f"{name}, {what}" for name in ("K-NN", "Z-score") for what in ("benign", "adversarial", "mean")
+        f"{name}, {what}" for name in ("K-NN", "Z-score")
+        for what in ("benign", "adversarial", "mean")
     )]]
     paper = with_searches(published("figure6_knn_mean_accuracy")[dataset])
     found = stored(f"figure6_env2_{dataset}")[dataset]
