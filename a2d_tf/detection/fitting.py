@@ -78,7 +78,8 @@ def fit(
             f"expected benign images alone for {detector.name}, got adversarial ones too; "
             "leave them out or choose a detector that learns from them"
         )
-    if options.fpr is not None and _divides_by_itself(features, detector):
+    if options.fpr is not None and detector.calibrates_itself and not _learns(features):
+        # To take every other image away first would only leave it fewer to learn from.
         detector = sklearn.base.clone(detector).set_params(fpr=options.fpr)
         options = options._replace(fpr=None)
     every = to_array(benign, classifier.input_spec)
@@ -121,14 +122,9 @@ def fit(
     return state if options.fpr is None else calibrate(state, others, options.fpr, options)
 
 
-def _divides_by_itself(features: Mapping[str, Feature | str], detector: Detector) -> bool:
-    """Whether the detector sets a threshold for a rate, and nothing else learns from the images.
-
-    Such a detector keeps some of the images of its fit for the threshold. To take every other image
-    away from it first would only leave it fewer to learn from.
-    """
-    learns = any(isinstance(one, str) or one.needs_fit for one in features.values())
-    return "fpr" in detector.get_params() and not learns
+def _learns(features: Mapping[str, Feature | str]) -> bool:
+    """Whether any feature, or the step of its attack, depends on the benign images."""
+    return any(isinstance(one, str) or one.needs_fit for one in features.values())
 
 
 def calibrate(

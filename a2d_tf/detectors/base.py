@@ -5,7 +5,7 @@ import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import numpy as np
 import tensorflow as tf
@@ -13,19 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
-from a2d_tf.detectors.calibration import kept_scores, threshold_at
+from a2d_tf.detectors.calibration import Calibration, calibrated
 from a2d_tf.detectors.columns import Columns, checked_columns, checked_labels
 from a2d_tf.errors import DetectorWarning, InvalidInputError, NotFittedError
 from a2d_tf.storage import files
 
 Self = TypeVar("Self", bound="Detector")
-
-
-class Calibration(NamedTuple):
-    """The false-positive rate that a threshold was set for, and the number of benign images."""
-
-    fpr: float
-    images: int
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -57,6 +50,8 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
     # Whether the scores depend on the fit; if not, the fit sets the threshold only.
     scores_depend_on_fit: ClassVar[bool] = True
     rows_at_once: ClassVar[int] = 4096  # bounds the memory of `score`
+    # Whether the fit sets the threshold for a false-positive rate, its setting `fpr`.
+    calibrates_itself: ClassVar[bool] = False
     # Whether scores are computed by one compiled graph in Python too, which pays for a detector of
     # many small operations.
     is_compiled: ClassVar[bool] = False
@@ -106,13 +101,17 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         order = np.lexsort((is_adversarial, *columns.T))  # the order of the inputs changes nothing
         learned = self._fit(columns[order], is_adversarial[order])
         self._forget()
-        self.threshold_ = float(learned.pop("threshold", self.default_threshold))
-        self.calibration_: Calibration | None = learned.pop("calibration", None)
         self.n_features_in_ = columns.shape[1]
         self.classes_ = np.array([False, True])
+        self._keep({"threshold": self.default_threshold, "calibration": None} | learned)
+        self._suspects = self._find_suspects(columns, is_adversarial)
+
+    def _keep(self, learned: dict[str, Any]) -> None:
+        """Sets what a fit or a calibration found, by name."""
+        self.threshold_ = float(learned.pop("threshold"))
+        self.calibration_: Calibration | None = learned.pop("calibration")
         for name, value in learned.items():
             setattr(self, f"{name}_", np.asarray(value))
-        self._suspects = self._find_suspects(columns, is_adversarial)
 
     def _find_suspects(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> Columns:
         """Inputs [n,D] some of which must be flagged, or the detector flags nothing at all."""
@@ -193,12 +192,13 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
           NotFittedError: before `fit`.
           InvalidInputError: too few benign inputs for that rate.
         """
-        scores = self.score(X)
-        self.threshold_ = threshold_at(scores, fpr)
-        self.calibration_ = Calibration(float(fpr), len(scores))
-        self.calibration_scores_ = kept_scores(scores)
+        self._keep(self._calibrated(checked_columns(X), fpr))
         self._warn_if_blind()
         return self
+
+    def _calibrated(self, benign: Columns, fpr: float) -> dict[str, Any]:
+        """What benign columns [N, D] set: `threshold`, `calibration` and whatever else."""
+        return calibrated(self.score(benign), fpr)
 
     def predict(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Verdicts bool[N] of columns [N, D]; True means adversarial.

@@ -3,6 +3,7 @@
 import math
 import numbers
 import zlib
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,26 @@ from a2d_tf.errors import InvalidInputError
 
 KEPT_SCORES = 401  # of a calibration
 CALIBRATION_SHARE = 3  # one in so many benign inputs sets the threshold
+
+
+class Calibration(NamedTuple):
+    """The false-positive rate that a threshold was set for, and the number of benign images."""
+
+    fpr: float
+    images: int
+
+
+def calibrated(benign_scores: NDArray[np.float32], fpr: float) -> dict[str, Any]:
+    """What a detector keeps of benign scores f32[N]: the threshold for a rate, and what set it.
+
+    Raises:
+      InvalidInputError: see `threshold_at`.
+    """
+    return {
+        "threshold": threshold_at(benign_scores, fpr),
+        "calibration": Calibration(float(fpr), len(benign_scores)),
+        "calibration_scores": kept_scores(benign_scores),
+    }
 
 
 def training_and_calibration(

@@ -8,10 +8,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf import checks
-from a2d_tf.detectors.base import Calibration, Detector
-from a2d_tf.detectors.calibration import (
-    check_count, kept_scores, training_and_calibration, threshold_at,
-)
+from a2d_tf.detectors.base import Detector
+from a2d_tf.detectors.calibration import calibrated, check_count, training_and_calibration
 from a2d_tf.detectors.columns import Columns
 from a2d_tf.errors import InvalidInputError
 
@@ -37,6 +35,7 @@ class Conformal(Detector):
     name: ClassVar[str] = "conformal"
     learns_from_adversarial: ClassVar[bool] = False
     is_monotone: ClassVar[bool] = True
+    calibrates_itself: ClassVar[bool] = True
     fpr: float = 0.1
 
     def __post_init__(self) -> None:
@@ -58,12 +57,7 @@ class Conformal(Detector):
         """Some of the benign images, drawn at random, give p-values; the others the threshold."""
         table, fresh = training_and_calibration(columns[~is_adversarial], self.fpr)
         scores = _combined(table, tf.constant(fresh)).numpy().astype(np.float32)
-        return {
-            "benign": table,
-            "threshold": threshold_at(scores, self.fpr),
-            "calibration": Calibration(self.fpr, len(scores)),
-            "calibration_scores": kept_scores(scores),
-        }
+        return {"benign": table} | calibrated(scores, self.fpr)
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
         return _combined(self.benign_, columns)

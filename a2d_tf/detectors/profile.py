@@ -13,9 +13,9 @@ from sklearn.covariance import LedoitWolf
 
 from a2d_tf import checks
 from a2d_tf.detectors import class_thresholds
-from a2d_tf.detectors.base import Calibration, Detector
+from a2d_tf.detectors.base import Detector
 from a2d_tf.detectors.calibration import (
-    kept_scores, least_count, training_and_calibration, threshold_at,
+    Calibration, calibrated, kept_scores, least_count, training_and_calibration,
 )
 from a2d_tf.detectors.columns import MIN_INPUTS, Columns, is_cost_like
 from a2d_tf.detectors.conformal import interpolate
@@ -61,6 +61,7 @@ class Profile(Detector):
     is_two_sided: ClassVar[bool] = True
     is_compiled: ClassVar[bool] = True
     judges_by_class: ClassVar[bool] = True
+    calibrates_itself: ClassVar[bool] = True
     fpr: float = 0.1
 
     def __post_init__(self) -> None:
@@ -129,20 +130,14 @@ class Profile(Detector):
             learned |= {
                 f"{name}_{key}": value for key, value in _tail(statistic.numpy()).items()
             }
-        return learned | _calibrated(fresh, learned, self.fpr)
+        return learned | _thresholds(fresh, learned, self.fpr)
 
-    def calibrate(self: Self, X: ArrayLike, fpr: float) -> Self:
-        """Sets the thresholds to a wanted false-positive rate; see `Detector.calibrate`."""
+    def _calibrated(self, benign: Columns, fpr: float) -> dict[str, Any]:
         if "class_column" not in self.learned:
-            return super().calibrate(X, fpr)
-        self.score(X)  # checks the columns
-        found = _calibrated(np.asarray(X, np.float64), self.learned, fpr)
-        if "_graph" in vars(self):
-            del self._graph  # it holds the former thresholds
-        for name, value in found.items():
-            setattr(self, f"{name}_", value)
-        self._warn_if_blind()
-        return self
+            return super()._calibrated(benign, fpr)
+        self.score(benign)  # checks the columns
+        self.__dict__.pop("_graph", None)  # it holds the former thresholds of the classes
+        return _thresholds(benign, self.learned, fpr)
 
     def falls_with(self, column: int) -> bool:
         """Whether a column is known to be low for adversarial inputs; see `Detector`."""
@@ -175,21 +170,21 @@ def _check_class_column(benign: Columns, place: int) -> None:
         )
 
 
-def _calibrated(fresh: Columns, learned: dict[str, Any], fpr: float) -> dict[str, Any]:
+def _thresholds(fresh: Columns, learned: dict[str, Any], fpr: float) -> dict[str, Any]:
     """The threshold by benign columns f64[N,D] that were not learned from, or one per class."""
     scores = _surprise(tf.constant(fresh), learned).numpy().astype(np.float32)
-    found: dict[str, Any] = {"calibration": Calibration(float(fpr), len(scores))}
     if "class_column" not in learned:
-        return found | {
-            "threshold": threshold_at(scores, fpr), "calibration_scores": kept_scores(scores),
-        }
+        return calibrated(scores, fpr)
     place = int(learned["class_column"])
     classes = fresh[:, place]
-    found |= class_thresholds.thresholds_by_class(
+    found: dict[str, Any] = class_thresholds.thresholds_by_class(
         scores.astype(np.float64), classes, fpr, learned["benign"][:, place]
     )
     above = scores - class_thresholds.thresholds_of(tf.constant(classes), found).numpy()
-    return found | {"threshold": 0.0, "calibration_scores": kept_scores(above)}
+    return found | {
+        "threshold": 0.0, "calibration": Calibration(float(fpr), len(scores)),
+        "calibration_scores": kept_scores(above),
+    }
 
 
 def _distance(known: Columns, either: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:

@@ -8,8 +8,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf import checks
-from a2d_tf.detectors.base import Calibration, Detector
-from a2d_tf.detectors.calibration import check_count, kept_scores, threshold_at
+from a2d_tf.detectors.base import Detector
+from a2d_tf.detectors.calibration import calibrated, check_count
 from a2d_tf.detectors.columns import Columns
 from a2d_tf.errors import InvalidInputError
 
@@ -27,6 +27,7 @@ class Threshold(Detector):
     learns_from_adversarial: ClassVar[bool] = False
     is_monotone: ClassVar[bool] = True
     scores_depend_on_fit: ClassVar[bool] = False
+    calibrates_itself: ClassVar[bool] = True
     fpr: float = 0.1
 
     def __post_init__(self) -> None:
@@ -46,12 +47,7 @@ class Threshold(Detector):
                 "detector that combines columns, such as Conformal"
             )
         benign = columns[~is_adversarial, 0]
-        scores = (-benign).astype(np.float32)
-        return {
-            "threshold": threshold_at(scores, self.fpr),
-            "calibration": Calibration(self.fpr, len(scores)),
-            "calibration_scores": kept_scores(scores),
-        }
+        return calibrated((-benign).astype(np.float32), self.fpr)
 
     def _score(self, columns: tf.Tensor) -> tf.Tensor:
         return -columns[:, 0]
