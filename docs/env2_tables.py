@@ -16,7 +16,7 @@ THREATS = {
 
 # What a name stood for when the tables of some datasets were made.
 FORMER = {
-    dataset: {"response": "Response(top_k=1, filters=False)"} for dataset in ("mnist", "cifar10")
+    dataset: {"response": "Response(top_k=1, filters=False)"} for dataset in ("cifar10",)
 }
 
 
