@@ -42,7 +42,9 @@ MOVED: dict[str, tuple[str, ...]] = {
     "experiments.choice": ("evaluation.attack_selection",),
     "experiments.columns": ("evaluation.methods",),
     "experiments.comparison": ("evaluation.comparison",),
-    "experiments.evidence": ("evaluation.experiment_data", "evaluation.splits"),
+    "experiments.evidence": (
+        "evaluation.experiment_data", "evaluation.experiment_images", "evaluation.splits",
+    ),
     "experiments.figure6": ("reproduction.figure6",),
     "experiments.iterations": ("reproduction.figures_3_5",),
     "experiments.measured": ("reproduction.measurements",),

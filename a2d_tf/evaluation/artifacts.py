@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.methods import Scores
 from a2d_tf.evaluation.splits import TEST
 from a2d_tf.images.bounds import to_unit

@@ -1,45 +1,28 @@
-"""The data of an experiment: benign and adversarial images in splits, and their features."""
+"""What is measured of the images of an experiment: costs of attacks and other features."""
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import scipy.special
 from numpy.typing import NDArray
 
 from a2d_tf.attacks import Attack
 from a2d_tf.attacks.base import cost_dtype
 from a2d_tf.attacks.runner import Costs
 from a2d_tf.classifiers import Classifier
-from a2d_tf.detection.fitting import FitOptions, add_noise, measure_fit
+from a2d_tf.detection.fitting import FitOptions, measure_fit
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation.cache_keys import settings_key
+from a2d_tf.evaluation.experiment_images import BENIGN, ExperimentImages
 from a2d_tf.evaluation.feature_fits import fitted
-from a2d_tf.evaluation.splits import FIT, split
+from a2d_tf.evaluation.splits import FIT
 from a2d_tf.features import AttackCost, Feature, FeatureTable, measure
-from a2d_tf.images.spec import Images, Labels
+from a2d_tf.images.spec import Images
 from a2d_tf.reports.progress import Progress
 from a2d_tf.storage.stages import Arrays, Stages
 from a2d_tf.threats import Threat
 from a2d_tf.zoo.datasets import Dataset
-
-BENIGN = "benign"
-NOISY = "noisy-"  # before the name of the threat that the noise is as strong as
-
-
-class SampleSet(NamedTuple):
-    """The images of one type and split.
-
-    Attributes:
-      images: f32[N,H,W,C].
-      source_index: i64[N], the benign image of the same split that each was made from.
-      success_rate: the share of the crafted images that are misclassified; only these are here.
-    """
-
-    images: Images
-    source_index: NDArray[np.int64]
-    success_rate: float
 
 
 class QueryCount(NamedTuple):
@@ -58,30 +41,18 @@ class QueryCount(NamedTuple):
     seconds: float
 
 
-class ExperimentData:
+class ExperimentData(ExperimentImages):
     """Crafts, measures and keeps everything that the detectors of an experiment share.
 
-    Only images that the classifier gets right are used, each in one split: `limit` to test on,
-    half as many to fit, a quarter to calibrate, but at least 100 for each of the latter two. An
-    adversarial input is one that is misclassified; crafted images that are not do not count.
-
     Args:
-      classifier: the classifier under attack.
-      model_key: names the classifier in the stages.
-      dataset: its test images are used; its training images are there for features that learn.
-      threats: the recipes for adversarial inputs, by name.
+      classifier, model_key, dataset, threats, limit, shuffle, noise_seed, stages, progress: see
+        `ExperimentImages`. The dataset's training images are there for features that learn.
       features: the features, by name, in the order of the columns. Those that learn do so from the
         benign images of the fit and from the training images.
       others: features to compare with them; attacks among these are not among `attacks`.
-      limit: benign test images; fewer if the dataset does not have as many.
       slow_limits: for features that are too slow for all images, by name: of how many images of
         each split they are measured, from the first; and of the adversarial images that were made
         from these. They take no part in ensembles, and are measured of the test images alone.
-      shuffle: seed by which the images are drawn at random; None takes the first ones, as in the
-        paper (section 5.1).
-      noise_seed: seed of the noise of noisy images.
-      stages: where results are kept.
-      progress: follows the stages.
 
     Raises:
       InvalidInputError: too few correctly classified images for the three splits.
@@ -103,22 +74,12 @@ class ExperimentData:
         stages: Stages,
         progress: Progress,
     ):
-        self.classifier = classifier
-        self.dataset = dataset
-        self.threats = dict(threats)
+        super().__init__(
+            classifier, model_key, dataset, threats, limit=limit, shuffle=shuffle,
+            noise_seed=noise_seed, stages=stages, progress=progress,
+        )
         self.set_features(features, others)
         self.slow_limits = dict(slow_limits)
-        self.cache_key = {
-            "model": model_key, "dataset": dataset.digest(), "limit": limit, "shuffle": shuffle,
-        }
-        self.noise_seed = noise_seed
-        self.stages = stages
-        self.progress = progress
-        labels = self._predictions()
-        correct = labels == dataset.y_test
-        self.accuracy = float(correct.mean())
-        self.classes = classifier.logits(dataset.x_test[:1]).shape[-1]
-        self.splits = split(np.flatnonzero(correct), limit, shuffle)
 
     def set_features(
         self, features: Mapping[str, Feature], others: Mapping[str, Feature] = {}
@@ -136,47 +97,6 @@ class ExperimentData:
             if isinstance(feature, AttackCost)
         }
 
-    @property
-    def input_types(self) -> list[str]:
-        """Benign, and every threat."""
-        return [BENIGN, *self.threats]
-
-    def samples(self, input_type: str, split: str) -> SampleSet:
-        """Benign images, a threat's successful adversarial ones, or noisy ones, of a split.
-
-        Raises:
-          InvalidInputError: the threat never succeeded.
-        """
-        index = self.splits[split]
-        if input_type == BENIGN:
-            images = self.dataset.x_test[index]
-            return SampleSet(images, np.arange(len(index)), 1.0)
-        if input_type.startswith(NOISY):
-            return self._noisy(input_type.removeprefix(NOISY), split)
-        crafted = self._crafted(input_type, split)
-        source = np.flatnonzero(crafted["success"])
-        if not len(source):
-            raise InvalidInputError(
-                f"expected {input_type} to fool the classifier, got none misclassified out of "
-                f"{len(index)} images; leave that threat out or raise the limit"
-            )
-        return SampleSet(
-            crafted["images"][source], source, float(crafted["success"].mean())
-        )
-
-    def pooled_rows(self, threats: Sequence[str]) -> dict[str, NDArray[np.intp]]:
-        """Which rows of each threat's fit images are used when several threats are pooled.
-
-        Every threat contributes an equal share (paper, section 5.3.1), and so no benign image
-        is paired twice.
-        """
-        count = len(threats)
-        sources = {threat: self.samples(threat, FIT).source_index for threat in threats}
-        return {
-            threat: np.flatnonzero(source % count == place)
-            for place, (threat, source) in enumerate(sources.items())
-        }
-
     def columns(
         self, input_type: str, split: str, names: Sequence[str]
     ) -> NDArray[np.float64]:
@@ -185,7 +105,7 @@ class ExperimentData:
         They are NaN where an image cannot be measured. Where a feature is measured of a part of the
         images only, the table ends with that part.
         """
-        parts = [self._values(input_type, split, name) for name in names]
+        parts = [self._measured(input_type, split, name)["values"] for name in names]
         count = min(map(len, parts))
         return np.concatenate([part[:count] for part in parts], axis=1)
 
@@ -211,47 +131,6 @@ class ExperimentData:
             seconds=float(measured.get("seconds", np.nan)),
         )
 
-    def confidence(self, split: str) -> NDArray[np.float64]:
-        """The classifier's probability f64[N] of its label for the benign images of a split."""
-        logits = self.classifier.logits(self.dataset.x_test[self.splits[split]])
-        probabilities: NDArray[np.float64] = scipy.special.softmax(logits, axis=1).max(axis=1)
-        return probabilities
-
-    def sample_key(self, input_type: str, split: str) -> dict[str, Any]:
-        """What the images of a type and split depend on, as JSON values."""
-        if input_type.startswith(NOISY):
-            key = self.sample_key(input_type.removeprefix(NOISY), split)
-            return key | {"noise": self.noise_seed}
-        threat = None if input_type == BENIGN else settings_key(self.threats[input_type])
-        return self.cache_key | {"split": split, "threat": threat}
-
-    def _predictions(self) -> Labels:
-        def make() -> Arrays:
-            return {"labels": self.classifier.predict(self.dataset.x_test)}
-
-        key = {name: self.cache_key[name] for name in ("model", "dataset")}
-        return self.stages.arrays("predictions", key, make)["labels"]
-
-    def _crafted(self, threat: str, split: str) -> Arrays:
-        index = self.splits[split]
-        images, truth = self.dataset.x_test[index], self.dataset.y_test[index]
-
-        def make() -> Arrays:
-            with self.progress.stage(f"craft {threat} ({split})", len(index)) as advance:
-                crafted = self.threats[threat].craft(self.classifier, images, truth, advance)
-            return crafted._asdict()
-
-        return self.stages.arrays(f"craft/{threat}/{split}", self.sample_key(threat, split), make)
-
-    def _noisy(self, threat: str, split: str) -> SampleSet:
-        """Benign images with noise as strong as a threat, other noise to test than in the fit."""
-        benign, crafted = self.samples(BENIGN, split), self.samples(threat, split)
-        images = add_noise(
-            benign.images[crafted.source_index], crafted.images, self.classifier.bounds,
-            self.noise_seed + (split != FIT),
-        )
-        return crafted._replace(images=images)
-
     def _ready(self, name: str) -> Feature:
         """A feature that can measure, fitted if it learns."""
         feature = self.features[name]
@@ -264,9 +143,6 @@ class ExperimentData:
                 progress=self.progress,
             )
         return self._fitted[name]
-
-    def _values(self, input_type: str, split: str, name: str) -> NDArray[np.float64]:
-        return self._measured(input_type, split, name)["values"]
 
     def _measured(self, input_type: str, split: str, name: str) -> Arrays:
         if self.slow_limits.get(name, len(self.splits[split])) < len(self.splits[split]):

@@ -13,7 +13,8 @@ from a2d_tf.detection.result import INVALID, score_known
 from a2d_tf.detection.state import check_combination, fit_detector, orientation
 from a2d_tf.detectors import Detector
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.evaluation.experiment_data import BENIGN, NOISY, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN, NOISY
 from a2d_tf.evaluation.splits import CALIBRATION, FIT, TEST
 from a2d_tf.features import AttackCost, DirectionCosts, Feature, by_name
 

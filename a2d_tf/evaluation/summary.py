@@ -12,7 +12,8 @@ from a2d_tf.detectors import Conformal
 from a2d_tf.detectors.calibration import threshold_at
 from a2d_tf.errors import DetectorWarning
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.methods import Scores, invalid, noisy_type
 from a2d_tf.evaluation.published import published
 from a2d_tf.evaluation.splits import CALIBRATION, TEST

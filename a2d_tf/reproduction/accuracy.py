@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from a2d_tf.detectors import Detector
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.splits import FIT, TEST
 
 

@@ -10,7 +10,8 @@ import scipy.stats
 from a2d_tf import attacks
 from a2d_tf.attacks import BIM, BIM2, Attack
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.reproduction.measurements import (
     ADVERSARIAL,
     Floats,

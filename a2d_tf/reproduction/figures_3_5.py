@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.published import published
 from a2d_tf.evaluation.splits import TEST
 from a2d_tf.reports import comparison_figures, measurement_figures

@@ -8,7 +8,8 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.splits import TEST
 from a2d_tf.reports import comparison_figures
 from a2d_tf.reports.tables import Table

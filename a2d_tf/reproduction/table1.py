@@ -7,7 +7,7 @@ import numpy as np
 
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.experiment_data import BENIGN
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.reproduction.measurements import FEW_POINTS, Floats, clever_scores
 from a2d_tf.evaluation.published import published
 from a2d_tf.reproduction.runner import ReproductionConfig, ReproductionResult

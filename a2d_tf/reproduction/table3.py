@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from a2d_tf.evaluation import feature_fits
 from a2d_tf.evaluation.cache_keys import settings_key
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.published import published, with_searches
 from a2d_tf.evaluation.splits import FIT, TEST
 from a2d_tf.reports import comparison_figures

@@ -8,7 +8,8 @@ from a2d_tf import A2D
 from a2d_tf.attacks import BIM
 from a2d_tf.classifiers import Classifier
 from a2d_tf.evaluation import summary
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.methods import Scorer, baseline, cost_methods, invalid
 from a2d_tf.evaluation.splits import TEST
 from a2d_tf.features import AttackCost

@@ -8,7 +8,8 @@ import pytest
 from a2d_baselines import KD, LID
 from a2d_tf import A2D, Classifier
 from a2d_tf.detection.fitting import add_noise
-from a2d_tf.evaluation.experiment_data import BENIGN, ExperimentData
+from a2d_tf.evaluation.experiment_data import ExperimentData
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.methods import Scorer, baseline, noisy_type
 from a2d_tf.evaluation.splits import FIT, TEST
 from a2d_tf.features import Feature, FitData

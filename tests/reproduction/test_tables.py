@@ -12,7 +12,7 @@ import pytest
 from matplotlib import image
 
 from a2d_tf.detectors import KNN, ZScore
-from a2d_tf.evaluation.experiment_data import BENIGN
+from a2d_tf.evaluation.experiment_images import BENIGN
 from a2d_tf.evaluation.published import published
 from a2d_tf.evaluation.splits import FIT
 from a2d_tf.reproduction import table7
