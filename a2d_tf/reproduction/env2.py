@@ -30,7 +30,8 @@ class Setting(NamedTuple):
       attacks: whose settings the attacks take.
       lcr_rate: the published rate of mutation; None where there is no column LCR.
       slow_shares: of how large a part of the test images the attacks are counted that are too slow
-        for all, by name. They take no part in ensembles, for which other images are measured too.
+        for all, by name; 0 leaves one out. They take no part in ensembles, for which other images
+        are measured too.
     """
 
     model: str
@@ -44,7 +45,7 @@ SETTINGS = {
     "mnist": Setting("lenet5_mnist_env2", "mnist-env2", "mnist", 0.05, {}),
     "cifar10": Setting("resnet20_cifar10", "cifar10-env2", "cifar10", 0.005, {}),
     "imagenet": Setting(
-        "efficientnet_lite0_imagenet", "imagenet-env2", OWN, None, {"jsma": 1.0, "dba": 0.1}
+        "efficientnet_lite0_imagenet", "imagenet-env2", OWN, None, {"jsma": 1.0, "dba": 0.0}
     ),
 }
 
@@ -119,8 +120,8 @@ def comparisons(
     """A comparison and its folder for every seed.
 
     On ImageNet, the costs of BIM are searched: counting takes 250 gradients and more for a
-    photograph. JSMA and DBA are counted, JSMA of the test images alone and DBA of a tenth of them.
-    The distance that DBA must reach was not published; it is chosen like the steps of BIM.
+    photograph. JSMA is counted of the test images alone. DBA is left out: the distance that it must
+    reach was not published, and a walk of 250 iterations takes minutes for a photograph.
     """
     setting = SETTINGS[dataset]
     slow_limits = dict(slow_limits) | {
