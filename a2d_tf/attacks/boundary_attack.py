@@ -1,5 +1,6 @@
 """DBA's update rule: a walk along the decision boundary that needs labels alone."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -89,42 +90,43 @@ class DBA(Attack):
     def advance(self, classifier: Classifier, state: State) -> State:
         queried = self._next_query(state, classifier.bounds)
         prediction = classifier.decide(queried)
-        state = state | {"valid": state["valid"] & (prediction >= 0)}
-        crossed = prediction != state["label"]
-        stage = state["stage"]
-        for one, following in (
-            (LABEL, self._after_label(state, prediction)),
-            (NOISE, self._after_noise(state, queried, crossed)),
-            (BLEND, self._after_blend(state, queried, crossed)),
-            (WALK, self._after_walk(state, queried, crossed, classifier.bounds)),
-        ):
-            state = choose(stage == one, following, state)
-        return state
+        now = state | {"valid": state["valid"] & (prediction >= 0)}
+        crossed = prediction != now["label"]
+        return _by_stage(now["stage"], {
+            LABEL: lambda: self._after_label(now, prediction),
+            NOISE: lambda: self._after_noise(now, queried, crossed),
+            BLEND: lambda: self._after_blend(now, queried, crossed),
+            WALK: lambda: self._after_walk(now, queried, crossed, classifier.bounds),
+        }, now)
 
     def _next_query(self, state: State, bounds: Bounds) -> tf.Tensor:
         """The image f32[n,H,W,C] that each row queries."""
         original, images, tries = state["original"], state["images"], state["tries"]
-        shape = tf.shape(original)
-        size = tf.reduce_prod(shape[1:])
+        stage = state["stage"]
         # No two queries of a row draw the same numbers.
-        draw = tries + tf.where(
-            state["stage"] == WALK, NOISE_IMAGES + CANDIDATES * state["iteration"], 0
-        )
-        drawn = stateless_random.uniform(state["key"], draw, size)
-        noise = bounds.lower + bounds.range * tf.reshape(drawn, shape)
-        if self.start_images is not None:
-            noise = self._start(noise, tries, bounds)
-        share = per_image(tf.cast(tries + 1, tf.float32) / BLENDS, original)
-        directions = tf.reshape(stateless_random.to_normal(drawn), shape)
-        stage = per_image(state["stage"], original)
-        return tf.where(
-            stage == LABEL, original, tf.where(
-                stage == NOISE, noise, tf.where(
-                    stage == BLEND, (1 - share) * original + share * images,
-                    _candidate(state, directions, bounds),
-                )
-            )
-        )
+        draw = tries + tf.where(stage == WALK, NOISE_IMAGES + CANDIDATES * state["iteration"], 0)
+
+        def drawn() -> tf.Tensor:
+            size = tf.reduce_prod(tf.shape(original)[1:])
+            numbers = stateless_random.uniform(state["key"], draw, size)
+            return tf.reshape(numbers, tf.shape(original))
+
+        def noise() -> State:
+            found = bounds.lower + bounds.range * drawn()
+            if self.start_images is not None:
+                found = self._start(found, tries, bounds)
+            return {"images": found}
+
+        def blend() -> State:
+            share = per_image(tf.cast(tries + 1, tf.float32) / BLENDS, original)
+            return {"images": (1 - share) * original + share * images}
+
+        def candidate() -> State:
+            directions = stateless_random.to_normal(drawn())
+            return {"images": _candidate(state, directions, bounds)}
+
+        every = {NOISE: noise, BLEND: blend, WALK: candidate}
+        return _by_stage(stage, every, {"images": original})["images"]
 
     def _start(self, noise: tf.Tensor, tries: tf.Tensor, bounds: Bounds) -> tf.Tensor:
         """The start image f32[n,H,W,C] of each row's try, and noise after the last of them."""
@@ -167,12 +169,15 @@ class DBA(Attack):
             "source_window": _record(state["source_window"], crossed, counts & ~on_sphere),
         }
         arrived = crossed & ~on_sphere
-        nearer = _squared_distance(queried, state) < _squared_distance(state["images"], state)
-        images = tf.where(per_image(arrived & nearer, queried), queried, state["images"])
+        reached, before = (
+            _squared_distance(images, state) for images in (queried, state["images"])
+        )
+        moves = arrived & (reached < before)
+        images = tf.where(per_image(moves, queried), queried, state["images"])
         tries = tf.where(crossed, state["tries"], state["tries"] + 1)
         ended = arrived | (tries == CANDIDATES)
 
-        error = _squared_distance(images, state) / bounds.scale**2
+        error = tf.where(moves, reached, before) / bounds.scale**2
         success = ended & (error < self.mse_threshold)
         following = iteration + tf.cast(ended, tf.int32)
         same = state | {"images": images, "tries": tries, "on_sphere": counts & ~crossed}
@@ -186,6 +191,22 @@ class DBA(Attack):
             "finished": success | (following > state["max_cost"]),
         }
         return choose(ended, fresh, same)
+
+
+def _by_stage(
+    stage: tf.Tensor, following: Mapping[int, Callable[[], State]], state: State
+) -> State:
+    """What follows for each row, by its stage i32[n]; the state for the rows of other stages.
+
+    Most often, all rows are in one stage. What follows in the others is not computed then.
+    """
+    for one, make in following.items():
+        state = tf.cond(
+            tf.reduce_any(stage == one),
+            lambda: choose(stage == one, make(), state),
+            lambda: dict(state),
+        )
+    return state
 
 
 def _candidate(state: State, directions: tf.Tensor, bounds: Bounds) -> tf.Tensor:
