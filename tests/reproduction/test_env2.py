@@ -67,6 +67,8 @@ def test_table3_and_figure6(config: Callable[..., ReproductionConfig]) -> None:
     for name in ("bim-search", "jsma"):
         assert rows[name]["accuracy_benign"] >= rows["lcr"]["accuracy_benign"] - 1e-9
         assert rows[name]["queries_adversarial"] < rows[name]["queries_benign"]
+        assert 0 < rows[name]["accuracy_at_published"] <= 1
+    assert rows["lcr"]["accuracy_at_published"] is None
     assert 1 <= rows["lcr"]["queries_benign"] <= 60
     again = reproduce("table3", EXPERIMENTS["table3"], config(limit=60))
     assert again.results == found.results
