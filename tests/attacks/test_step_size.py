@@ -44,6 +44,9 @@ def test_benign_images_reach_the_distance_of_dba_in_as_many_iterations_as_wanted
     wide = Classifier(lambda images: classifier(images / 255), Bounds(0, 255))
     scaled = attacks.calibrate("dba", wide, 255 * benign[:25], cost=40)
     assert scaled.mse_threshold == pytest.approx(attack.mse_threshold, rel=0.2)
+    # Labels alone will do.
+    black_box = Classifier.label_only(classifier.predict, input_shape=benign.shape[1:])
+    assert attacks.calibrate("dba", black_box, benign[:25], cost=40) == attack
 
 
 def test_jsma_is_left_as_published(classifier: Classifier, benign: np.ndarray) -> None:
