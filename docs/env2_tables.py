@@ -14,11 +14,6 @@ THREATS = {
     "cw": "C&W", "bb": "BB",
 }
 
-# What a name stood for when the tables of some datasets were made.
-FORMER = {
-    dataset: {"response": "Response(top_k=1, filters=False)"} for dataset in ("cifar10",)
-}
-
 
 def detector_rows(dataset: str) -> list[list[str]]:
     """A row for each detector: AUROC with the paper's, the share detected, and the price."""
@@ -29,7 +24,7 @@ def detector_rows(dataset: str) -> list[list[str]]:
     rows = [["detector", *(text for one in threats for text in (THREATS[one], "paper")), "passes"]]
     for name in names:
         cells = [run["cells"][threat].get(name) for threat in threats]
-        rows.append([f"`{FORMER.get(dataset, {}).get(name, name)}`", *(
+        rows.append([f"`{name}`", *(
             text for threat, cell in zip(threats, cells) for text in (
                 f"{cell['auroc']:.3f}, {cell['tpr_at_fpr'][RATE]:.0%}" if cell else "",
                 number(part["published"].get(threat, {}).get(name)),
