@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from comparison_tables import RATE, number, price
+from comparison_tables import RATE, price
 from stored_results import stored
 
 from a2d_tf.evaluation.published import published, with_searches
@@ -22,16 +22,21 @@ def detector_rows(dataset: str) -> list[list[str]]:
     run, = part["runs"]
     threats = list(run["cells"])
     names = list(run["columns"])
-    rows = [["detector", *(text for one in threats for text in (THREATS[one], "paper")), "passes"]]
+    rows = [["detector", *(THREATS[one] for one in threats), "passes"]]
     for name in names:
-        cells = [run["cells"][threat].get(name) for threat in threats]
         rows.append([f"`{name}`", *(
-            text for threat, cell in zip(threats, cells) for text in (
-                f"{cell['auroc']:.3f}, {cell['tpr_at_fpr'][RATE]:.0%}" if cell else "",
-                number(part["published"].get(threat, {}).get(name)),
-            )
+            _cell(run["cells"][threat].get(name), part["published"].get(threat, {}).get(name))
+            for threat in threats
         ), price(run["passes"][name]) if run["passes"][name] else ""])
     return rows
+
+
+def _cell(cell: Mapping[str, Any] | None, paper: float | None) -> str:
+    """AUROC and the share detected, with the published AUROC in brackets."""
+    if cell is None:
+        return ""
+    known = "" if paper is None else f" ({paper:.3f})"
+    return f"{cell['auroc']:.3f}{known}, {cell['tpr_at_fpr'][RATE]:.0%}"
 
 
 def size_rows(dataset: str) -> list[list[str]]:
@@ -57,7 +62,7 @@ def query_rows(dataset: str) -> list[list[str]]:
             f"{one['accuracy_adversarial']:.3f} ({accuracy:.3f})",
             f"{one['queries_benign']:.0f} ({benign})",
             f"{one['accuracy_benign']:.3f} ({on_benign:.3f})",
-            number(one.get("accuracy_at_published")),
+            "" if (known := one["accuracy_at_published"]) is None else f"{known:.3f}",
         ])
     return rows
 
