@@ -86,15 +86,15 @@ def _with_distance(template: DBA, classifier: Classifier, images: Images, cost: 
     walk = replace(template, mse_threshold=UNREACHABLE, max_iterations=cost)
     reached = walk.run(classifier, images).adversarial
     errors = np.square((reached - images) / classifier.bounds.scale).mean(axis=(1, 2, 3))
-    median = float(np.median(errors))
-    if not median:  # they never left the input
+    walked = errors[errors > 0]  # others never left the input, or could not be judged
+    if 2 * len(walked) <= len(images):
         raise InvalidInputError(
             "expected a classifier that gives noise another label than most benign images, got "
             f"{len(images)} images of which most have the label of noise; give DBA images of "
             "several classes to start from (start_images=) and choose its mse_threshold yourself"
         )
     return replace(
-        template, mse_threshold=median, max_iterations=MAX_TO_MEDIAN_RATIO * cost
+        template, mse_threshold=float(np.median(walked)), max_iterations=MAX_TO_MEDIAN_RATIO * cost
     )
 
 

@@ -161,8 +161,10 @@ class ExperimentData(ExperimentImages):
         return self.stages.arrays(f"{self._stage(name)}/{input_type}/{split}", key, make)
 
     def _first_measured(self, split: str, name: str) -> dict[str, Arrays]:
-        """What was measured of the first images of every type, all in one run: few of them would
-        not fill a batch."""
+        """What was measured of the first images of every type.
+
+        All are measured in one run, since a few of them would not fill a batch.
+        """
         limit, first = self.slow_limits[name], {}
         for input_type in self.input_types:
             images, source, _ = self.samples(input_type, split)

@@ -121,14 +121,13 @@ def comparisons(
 
     On ImageNet, the costs of BIM are searched: counting takes 250 gradients and more for a
     photograph. JSMA is counted of the test images alone. DBA is left out: the distance that it must
-    reach was not published, and a walk of 250 iterations takes minutes for a photograph.
+    reach was not published, and a walk of 250 iterations takes thousands of passes.
     """
     setting = SETTINGS[dataset]
     slow_limits = dict(slow_limits) | {
         name: int(share * config.limit) for name, share in setting.slow_shares.items()
     }
-    too_few = {name for name, count in slow_limits.items() if count < table2.FEWEST_SLOW}
-    attacks = [name for name in attacks if name not in too_few]
+    attacks = table2.counted(attacks, slow_limits)
     if setting.attacks == OWN:
         attacks = [by_search(name) for name in attacks]
     for comparison, folder in config.comparisons(

@@ -39,7 +39,8 @@ def run_table2(config: ReproductionConfig) -> ReproductionResult:
                 progress=config.progress,
             )
             for comparison, folder in config.comparisons(
-                dataset, THREATS, counted_attacks(config), slow_limits=slow_limits(config),
+                dataset, THREATS, counted(ATTACKS, slow_limits(config)),
+                slow_limits=slow_limits(config),
                 baselines=config.baselines,
             )
         ]
@@ -48,10 +49,9 @@ def run_table2(config: ReproductionConfig) -> ReproductionResult:
     return assemble(runs, published("table2_env1"))
 
 
-def counted_attacks(config: ReproductionConfig) -> Sequence[str]:
-    """The attacks of the table, without DBA if it would be counted for too few images."""
-    enough = slow_limits(config)["dba"] >= FEWEST_SLOW
-    return ATTACKS if enough else [name for name in ATTACKS if name != "dba"]
+def counted(attacks: Sequence[str], slow_limits: Mapping[str, int]) -> list[str]:
+    """The attacks without the slow ones that would be counted for too few images."""
+    return [name for name in attacks if slow_limits.get(name, FEWEST_SLOW) >= FEWEST_SLOW]
 
 
 def slow_limits(config: ReproductionConfig) -> dict[str, int]:
