@@ -1,37 +1,18 @@
-"""Fills the tables of README.md and of the pages from docs/results: python docs/collect_figures.py
+"""Fills in the figures of README.md and of the pages, from docs/results:
 
-A table stands between <!-- table: NAME --> and <!-- end -->. Which command wrote each result stands
-in the text before its table.
+python docs/collect_figures.py
+
+A table stands between <!-- table: NAME --> and <!-- end -->. The figures within sentences are those
+of `page_sentences`. Which command wrote each result stands in the text before its table.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
-import choose_tables
-import comparison_tables
-import env2_tables
-import paper_tables
-import scale_tables
-import under_attack_tables
+from page_sentences import SENTENCES, with_figures
+from page_tables import TABLES
 
 DOCS = Path(__file__).parent
-TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
-    "chosen": partial(comparison_tables.chosen_rows, "compare_mnist"),
-    "chosen-cifar10": partial(comparison_tables.chosen_rows, "compare_cifar10"),
-    "mnist": partial(comparison_tables.all_rows, "compare_mnist"),
-    "digits": partial(comparison_tables.all_rows, "compare_digits"),
-    "cifar10": partial(comparison_tables.all_rows, "compare_cifar10"),
-    "unseen": partial(comparison_tables.unseen_rows, "compare_mnist"),
-    "unseen-cifar10": partial(comparison_tables.unseen_rows, "compare_cifar10"),
-    "selection": comparison_tables.selection_rows,
-    **choose_tables.TABLES,
-    **env2_tables.TABLES,
-    **paper_tables.TABLES,
-    **scale_tables.TABLES,
-    **under_attack_tables.TABLES,
-}
 MARK = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -40,12 +21,19 @@ def pages() -> list[Path]:
     return [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
-def filled(text: str) -> str:
-    """The text of a page with its tables filled."""
+def filled(text: str, page: str = "") -> str:
+    """The text of a page with its tables and its sentences filled.
+
+    Raises:
+      ValueError: a sentence is not there, or is there twice.
+    """
     def fill(found: re.Match[str]) -> str:
         return found[1] + markdown(TABLES[found[2]]()) + found[3]
 
-    return MARK.sub(fill, text)
+    text = MARK.sub(fill, text)
+    for words, figures in SENTENCES.get(page, list)():
+        text = with_figures(text, words, figures)
+    return text
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -58,6 +46,6 @@ def markdown(rows: list[list[str]]) -> str:
 if __name__ == "__main__":
     for path in pages():
         text = path.read_text(encoding="utf-8")
-        if (new := filled(text)) != text:
+        if (new := filled(text, path.name)) != text:
             path.write_text(new, encoding="utf-8")
             print(path)

@@ -153,7 +153,7 @@ def collector() -> Iterator[ModuleType]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda one: one.stem)
 def test_tables_are_those_of_the_results(page: Path, collector: ModuleType) -> None:
     text = page.read_text(encoding="utf-8")
-    assert collector.filled(text) == text, "run python docs/collect_figures.py"
+    assert collector.filled(text, page.name) == text, "run python docs/collect_figures.py"
     assert text.count("<!-- table: ") == text.count("<!-- end -->")
 
 
@@ -165,13 +165,24 @@ def test_tables_are_made_from_the_stored_numbers(
         "columns": {"margin": "the margin"}, "benign_only": ["margin"],
         "cells": {"pgd": {"margin": cell}}, "passes": {"margin": {"queries": 1, "gradients": 2}},
     }
-    monkeypatch.setattr(collector.comparison_tables, "stored", lambda name: stored)
+    monkeypatch.setattr("comparison_tables.stored", lambda name: stored)
     page = "before\n<!-- table: digits -->\nold\n<!-- end -->\nafter\n"
     assert collector.filled(page) == (
         "before\n<!-- table: digits -->\n| detector | learns from | PGD | passes |\n"
         "| --- | --- | --- | --- |\n| `margin` | benign | 0.988, 50% | 1 + 2 |\n"
         "<!-- end -->\nafter\n"
     )
+
+
+def test_sentences_get_their_figures(collector: ModuleType) -> None:
+    page = "It finds 1 % of\n  these, and 0.5 of those."
+    words = "It finds {} % of these, and {} of those."
+    assert collector.with_figures(page, words, ["30", "0.75"]) == (
+        "It finds 30 % of\n  these, and 0.75 of those."
+    )
+    for other in (page.replace("finds", "misses"), page + page):
+        with pytest.raises(ValueError, match="expected these words once"):
+            collector.with_figures(other, words, ["30", "0.75"])
 
 
 def test_examples_of_additions_are_short() -> None:

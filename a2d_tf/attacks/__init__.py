@@ -6,6 +6,7 @@ May import: errors, checks, images, classifiers.
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.basic_iterative_method import BIM, BIM2
 from a2d_tf.attacks.boundary_attack import DBA
+from a2d_tf.attacks.calibration import calibrate
 from a2d_tf.attacks.carlini_wagner import CarliniWagner
 from a2d_tf.attacks.deepfool import DeepFool
 from a2d_tf.attacks.fast_gradient_method import FGSM
@@ -15,7 +16,6 @@ from a2d_tf.attacks.lbfgs import LBFGS
 from a2d_tf.attacks.local_search import LocalSearch
 from a2d_tf.attacks.presets import PRESETS, preset
 from a2d_tf.attacks.runner import AttackResult, AttackStream
-from a2d_tf.attacks.step_size import calibrate
 
 # Attacks that have a cost. PairwiseJSMA crafts threats only.
 REGISTRY: dict[str, type[Attack]] = {

@@ -7,7 +7,7 @@ import numpy as np
 
 from a2d_tf import attacks, threats
 from a2d_tf.attacks import BIM, DBA, Attack
-from a2d_tf.attacks.step_size import MAX_ROUNDS
+from a2d_tf.attacks.calibration import MAX_ROUNDS
 from a2d_tf.detection.arguments import OWN
 from a2d_tf.evaluation.attack_selection import recipes_of
 from a2d_tf.evaluation.experiment_data import ExperimentData

@@ -1,0 +1,186 @@
+"""The figures within sentences of docs/under-attack.md; see `page_sentences`."""
+
+from collections.abc import Sequence
+
+from page_tables import cell, share
+from stored_results import stored
+
+PLAIN, ROBUST, CONVNET, RESNET = "ordinary", "PGD-trained", "convnet", "ResNet-20"
+NONE, MARGIN = "no defence", "margin (baseline)"
+PENALTY = "gradient penalty"
+
+
+def price(table: str, norm: str, *row: str) -> float:
+    """A distance at which half bypass, of a table of prices; a bound as a number."""
+    return float(cell(table, norm, *row).split()[-1])
+
+
+def row_of(table: str, column: str, classifier: str, defences: Sequence[str]) -> list[str]:
+    """The shares of several defences of a classifier."""
+    return [share(table, column, classifier, one) for one in defences]
+
+
+def on_mnist() -> list[tuple[str, Sequence[str]]]:
+    """What the page says of the LeNets."""
+    defences = ("default", "bim", "directions", "magnet", "bim + magnet", MARGIN, NONE)
+    trained = ("default", "bim")
+    clean = stored("figure7")["mnist"]["accuracy"]["clean"]
+    penalised = stored("train_lenet_penalty")["test_accuracy"]
+    return [
+        ("the ordinary one (test accuracy {}), and two", [f"{clean:.3f}"]),
+        ("Within L2 4, {} % of the images and more bypass every defence", [
+            str(min(int(one) for one in row_of("radius", "L2 4", PLAIN, defences))),
+        ]),
+        ("gets more than {} % past it, and within 0.3 no more than {} %, where the cost of BIM "
+         "lets {} % pass.", [
+             share("radius", "L-infinity 0.2", PLAIN, "default"),
+             *row_of("radius", "L-infinity 0.3", PLAIN, trained),
+         ]),
+        ("grows from {} without a defence to more than {}, and in L2 from {} to {}.", [
+            f"{price('price', 'L-infinity', PLAIN, NONE):.2f}",
+            f"{price('price', 'L-infinity', PLAIN, 'default'):.1f}",
+            f"{price('price', 'L2', PLAIN, NONE):.1f}",
+            f"{price('price', 'L2', PLAIN, 'default'):.1f}",
+        ]),
+        ("of `cw` with kappa 10, {} % do.", [share("kappa", "kappa 10", PLAIN, "default")]),
+        ("{} % of the images fool it alone. The margin lets {} % pass, the default {} %, and the "
+         "cost of BIM {} %. Within L2 2 these are {} %, {} %, {} % and {} %:", [
+             share for column in ("L-infinity 0.3", "L2 2") for share in
+             row_of("radius", column, ROBUST, (NONE, MARGIN, *trained))
+         ]),
+        ("Within L2 4 the cost of BIM lets {} % pass, and the default {} %.",
+         row_of("radius", "L2 4", ROBUST, ("bim", "default"))),
+        ("(in L2 from {} to {}). With the default it is {}, which is twice that of the ordinary "
+         "network without a defence, at a test accuracy that is {} lower. PGD training with the "
+         "cost of BIM has {}.", [
+             *(cell("price", "L2", training, NONE) for training in (PLAIN, PENALTY)),
+             cell("price", "L2", PENALTY, "default"), f"{clean - penalised:.3f}",
+             cell("price", "L2", ROBUST, "bim"),
+         ]),
+    ]
+
+
+def on_cifar10() -> list[tuple[str, Sequence[str]]]:
+    """What the page says of the ordinary networks of CIFAR-10."""
+    found = stored("compare_cifar10")["model"]["test_accuracy"]
+    resnet = stored("table2_env2_cifar10")["datasets"]["cifar10"]["runs"][0]["model"]
+    three = ("default", "bim", MARGIN)
+    far = max(price("price-cifar10", "L-infinity", CONVNET, one) for one in (*three, NONE))
+    by_kappa = {name: row_of("kappa-cifar10", "kappa 0", name, three) for name in (CONVNET, RESNET)}
+    return [
+        ("network (test accuracy {}) and ResNet-20 ({}), trained", [
+            f"{found:.3f}", f"{resnet['test_accuracy']:.3f}",
+        ]),
+        ("an L-infinity of {}, little more than one of 255 grey levels, and at an L2 of {} ({} "
+         "without a defence).", [
+             f"{far:.3f}", *(
+                 f"{pick:.2f}" for pick in (
+                     max(price("price-cifar10", "L2", CONVNET, one) for one in three),
+                     price("price-cifar10", "L2", CONVNET, NONE),
+                 )
+             ),
+         ]),
+        ("raises the price in L-infinity from {} to {}; the cost", [
+            cell("price-cifar10", "L-infinity", RESNET, one) for one in (NONE, "default")
+        ]),
+        ("of `cw` with kappa 5, {} % get past the default on the convolutional network, and {} % "
+         "on ResNet-20, where all get past the margin and the cost of BIM. With kappa 10 it is "
+         "{} %.", [
+             share("kappa-cifar10", "kappa 5", CONVNET, "default"),
+             share("kappa-cifar10", "kappa 5", RESNET, "default"),
+             share("kappa-cifar10", "kappa 10", RESNET, "default"),
+         ]),
+        ("just across the boundary, {} % bypass the default on the convolutional network and {} % "
+         "on ResNet-20. For the cost of BIM these are {} % and {} %, and for the margin {} % and "
+         "{} %.", [
+             by_kappa[name][place] for place in range(3) for name in (CONVNET, RESNET)
+         ]),
+    ]
+
+
+def trained_on_cifar10() -> list[tuple[str, Sequence[str]]]:
+    """What the page says of the PGD-trained network of CIFAR-10."""
+    before = stored("compare_cifar10")["model"]["test_accuracy"]
+    after = stored("train_convnet_pgd")["test_accuracy"]
+    prices = {
+        norm: {
+            one: price("price-cifar10-pgd", norm, ROBUST, one) for one in ("default", "bim", NONE)
+        } for norm in ("L-infinity", "L2")
+    }
+    gain = max(one[name] / one[NONE] - 1 for one in prices.values() for name in ("default", "bim"))
+    both = {share("radius-cifar10-pgd", "L2 1.6", ROBUST, one) for one in ("default", "bim")}
+    near, far = (
+        row_of("kappa-cifar10-pgd", f"kappa {kappa}", ROBUST, (NONE, MARGIN, "bim", "default"))
+        for kappa in (0, 5)
+    )
+    beyond = share("radius-cifar10-pgd", "L2 1.6", ROBUST, "bim")
+    return [
+        ("lower than that of the ordinary one ({}):", [f"{before:.3f}"]),
+        ("in L-infinity from {} to {}, and in L2 from {} to {}. It costs {} percentage points of "
+         "accuracy ({} to {}).", [
+             f"{price('price-cifar10', 'L-infinity', CONVNET, NONE):.3f}",
+             f"{prices['L-infinity'][NONE]:.3f}",
+             f"{price('price-cifar10', 'L2', CONVNET, NONE):.2f}", f"{prices['L2'][NONE]:.1f}",
+             f"{100 * (before - after):.0f}", f"{before:.3f}", f"{after:.3f}",
+         ]),
+        ("raise the price by at most {} %, which", [f"{100 * gain:.0f}"]),
+        ("Within L2 1.6, {} % of the images bypass each of the two, and {} % fool", [
+            *both, share("radius-cifar10-pgd", "L2 1.6", ROBUST, NONE),
+        ]),
+        ("{} % of its images fool the classifier, {} % bypass the margin, {} % the cost of BIM and "
+         "{} % the default. With kappa 5, C&W fools the classifier on {} % of the images.", [
+             *near, far[0],
+         ]),
+        ("the cost of BIM and the margin, and {} % the default.", [far[3]]),
+        ("With kappa 0, {} % of the images bypass A2D, which", [
+            cell("figure7-cifar10", "kappa 0", "A2D").rstrip("%"),
+        ]),
+        ("gets {} % of 40 other images past the cost of BIM. In that section {} % of C&W's", [
+            beyond, near[2],
+        ]),
+    ]
+
+
+def second_networks() -> list[tuple[str, Sequence[str]]]:
+    """What the page says of noise and of a second network."""
+    joint, rates = "default + second", ("default + second", "default")
+    return [
+        ("in L2 from {} to {}, which is twice the {} without a defence.", [
+            cell(table, "L2", PLAIN, one) for table, one in (
+                ("price-others", "default"), ("price-joint", joint), ("price-joint", NONE),
+            )
+        ]),
+        ("the price falls from {} to {}.", [
+            cell(table, "L2", PLAIN, joint) for table in ("price-others", "price-joint")
+        ]),
+        ("flags {} % of benign images in place of {} %.", [
+            share("bypass-others", "false positives", PLAIN, one) for one in rates
+        ]),
+        ("little for the margin ({} in place of {}) against", [
+            f"{price('price-others', 'L-infinity', PLAIN, one):.2f}"
+            for one in (f"{MARGIN}, noise 0.1", MARGIN)
+        ]),
+    ]
+
+
+def summary() -> list[tuple[str, Sequence[str]]]:
+    """What the page says of all defences together."""
+    found = dict(zip(("before", "after"), (
+        stored("compare_cifar10")["model"]["test_accuracy"],
+        stored("train_convnet_pgd")["test_accuracy"],
+    ), strict=True))
+    return [
+        ("with a second network {} %. The network", [
+            f"{float(share('bypass-joint', 'false positives', PLAIN, 'default + second')):.0f}",
+        ]),
+        ("and costs {} percentage points of accuracy; a detector", [
+            f"{100 * (found['before'] - found['after']):.0f}",
+        ]),
+    ]
+
+
+def under_attack() -> list[tuple[str, Sequence[str]]]:
+    """Every sentence of the page."""
+    return [
+        *summary(), *on_mnist(), *on_cifar10(), *trained_on_cifar10(), *second_networks(),
+    ]
