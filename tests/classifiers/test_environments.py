@@ -71,6 +71,7 @@ def test_the_preflight_does_not_end_the_process() -> None:
     assert (done.returncode, done.stdout) == (0, "passed\n"), done.stderr
 
 
+@pytest.mark.long
 def test_the_preflight_queries_once_whatever_the_attack_needs() -> None:
     model, calls = network(6, 6, 1), 0
 
@@ -108,6 +109,7 @@ def test_mixed_precision() -> None:
     np.testing.assert_allclose(result.cost, expected.cost, atol=2)
 
 
+@pytest.mark.long
 def test_a_distribution_strategy() -> None:
     with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
         spread = network(6, 6, 1)

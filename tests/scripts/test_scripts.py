@@ -334,6 +334,7 @@ def test_places_are_checked_before_work_starts(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.long
 def test_names_need_not_be_utf_8(run: RunScript, folder: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()

@@ -58,6 +58,7 @@ def test_architectures_equal_the_trained_ones(
     assert sorted(kinds) == sorted(kind for kind, _ in layout(trained))
 
 
+@pytest.mark.long
 def test_training_is_determined_by_the_seed(tmp_path: Path) -> None:
     data = tiny((12, 12, 1))
     first, again, other = (training.train("lenet", data, 1, seed=seed) for seed in (3, 3, 4))
