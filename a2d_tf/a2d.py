@@ -100,7 +100,9 @@ class A2D:
         self._features = as_features(
             default_features(detector) if given is None else given, preset
         )
+        self._given = given  # as it was given, which scikit-learn's `clone` asks for
         if directions:
+            self._given = self._features
             deprecated.warn('A2D(directions=True) is deprecated; add the feature "directions"')
             self._features["directions"] = DirectionCosts()
         self._detector = as_detector(
@@ -180,8 +182,8 @@ class A2D:
             keeps some for that (about a third), if no feature learns from the images and no attack
             chooses its steps on them. Otherwise every other benign image is kept. With None, the
             detector's default threshold holds.
-          source: i64[M], the row of `benign` that each adversarial image was made from; by default
-            row i for image i, if there are as many and `fpr` is None.
+          source: i64[M], the row of `benign` that each adversarial image was made from, or -1 where
+            it is not known. By default row i for image i, if there are as many and `fpr` is None.
           noisy_negatives: whether benign images with noise as strong as the attack count as benign
             in the fit too, as KD and LID were published (Feinman et al. 2017, section 5).
           training_data: images and their classes for features that learn from the data that the
@@ -317,7 +319,7 @@ class A2D:
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments of the constructor, and with `deep` the detector's settings."""
         params: dict[str, Any] = {
-            "classifier": self._classifier, "features": dict(self._features),
+            "classifier": self._classifier, "features": self._given,
             "detector": self._detector, "preset": self._preset, "batch_size": self.batch_size,
             "on_finished": self.on_finished,
         }
@@ -332,15 +334,14 @@ class A2D:
         Raises:
           InvalidInputError: there is no such argument, or its value is wrong.
         """
-        known = self.get_params()
+        arguments = self.get_params(deep=False)
+        detector = as_detector(params.get("detector", arguments["detector"]))
+        known = [*arguments, *(f"detector__{name}" for name in detector.get_params())]
         if unknown := [name for name in params if name not in known]:
             raise InvalidInputError(
                 f"expected parameters out of {', '.join(known)}, got {', '.join(unknown)}"
             )
-        arguments = self.get_params(deep=False) | {
-            name: value for name, value in params.items() if "__" not in name
-        }
-        detector = as_detector(arguments["detector"])
+        arguments |= {name: value for name, value in params.items() if "__" not in name}
         settings = {
             name.removeprefix("detector__"): value
             for name, value in params.items() if "__" in name

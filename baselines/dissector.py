@@ -93,7 +93,7 @@ class Dissector(Feature):
     ) -> tf.Tensor:
         assert self.learned is not None
         names = [str(name) for name in self.learned["layers"]]
-        outputs = network.layer_outputs(classifier.model, images, names)
+        outputs = network.layer_outputs(classifier, images, names)
         snapshots = [
             tf.matmul(output, self.learned_tensor(f"kernel_{index}"))
             + self.learned_tensor(f"bias_{index}")
@@ -156,9 +156,9 @@ def _train(
     seed: int,
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Kernel and bias of a fully connected layer on each of the named layers."""
-    model, classes = classifier.model, classifier.model.output_shape[-1]
+    classes = classifier.model.output_shape[-1]
     inner = tf.function(
-        lambda batch: network.layer_outputs(model, batch, names),
+        lambda batch: network.layer_outputs(classifier, batch, names),
         input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)],
     )
     sizes = [output.shape[1] for output in inner.get_concrete_function().outputs]

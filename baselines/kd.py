@@ -74,7 +74,7 @@ class KD(Feature):
         labels = _checked_labels(data.labels, classes)
         hidden = classifier.graph(
             ("kd hidden", data.images.shape[1:]),
-            lambda images: network.last_hidden(classifier.model, classifier.to_model_input(images)),
+            lambda images: network.last_hidden(classifier, images),
             lambda: [tf.TensorSpec((None, *data.images.shape[1:]), tf.float32)],
         )
         starts = range(0, len(labels), TRAINING_BATCH)
@@ -92,10 +92,9 @@ class KD(Feature):
     def graph_measure(
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
-        model, inputs = classifier.model, classifier.to_model_input(images)
-        densities = self._log_densities(network.last_hidden(model, inputs), labels)
+        densities = self._log_densities(network.last_hidden(classifier, images), labels)
         uncertainty = network.dropout_variance(
-            model, inputs, passes=self.dropout_passes, seed=self.seed
+            classifier, images, passes=self.dropout_passes, seed=self.seed
         )
         return tf.stack([densities, tf.cast(uncertainty, tf.float64)], axis=1)
 

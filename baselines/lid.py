@@ -71,9 +71,7 @@ class LID(Feature):
         rows = choose_minibatches(len(data.benign), size, self.minibatches + 1, self.seed)
         activations = classifier.graph(
             ("lid activations", data.benign.shape[1:]),
-            lambda images: network.activations(
-                classifier.model, classifier.to_model_input(images)
-            ),
+            lambda images: network.activations(classifier, images),
             lambda: [tf.TensorSpec((None, *data.benign.shape[1:]), tf.float32)],
         )
         layers = zip(*(activations(data.benign[part]) for part in rows))
@@ -109,8 +107,7 @@ class LID(Feature):
         """1 / LID of every image for every minibatch and layer, f64[n,M,L]."""
         assert self.learned is not None
         layers = []
-        inputs = classifier.to_model_input(images)
-        for index, queries in enumerate(network.activations(classifier.model, inputs)):
+        for index, queries in enumerate(network.activations(classifier, images)):
             reference = self.learned_tensor(f"layer_{index}")
             layers.append(tf.stack([
                 inverse_lid(tf.sqrt(squared_distances(queries, part)), self.neighbours)

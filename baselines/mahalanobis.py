@@ -66,7 +66,7 @@ class Mahalanobis(Feature):
         shape = data.images.shape[1:]
         pooled = classifier.graph(
             ("mahalanobis layers", shape),
-            lambda images: network.pooled_layers(classifier.model, images),
+            lambda images: network.pooled_layers(classifier, images),
             lambda: [tf.TensorSpec((None, *shape), tf.float32)],
         )
         starts = range(0, len(data.images), TRAINING_BATCH)
@@ -100,7 +100,7 @@ class Mahalanobis(Feature):
                 layer, self.learned_tensor(f"means_{index}"),
                 self.learned_tensor(f"precision_{index}"),
             )
-            for index, layer in enumerate(network.pooled_layers(classifier.model, images))
+            for index, layer in enumerate(network.pooled_layers(classifier, images))
         ]
 
 

@@ -1,4 +1,8 @@
-"""What the baselines look at inside a Keras model: activations, and outputs under dropout."""
+"""What the baselines look at inside a Keras model: activations, and outputs under dropout.
+
+Functions of images f32[N,H,W,C] take the classifier, since its model need not be given these as
+they are.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -69,28 +73,28 @@ def require_kernel(model: keras.Model) -> None:
         )
 
 
-def activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+def activations(classifier: Classifier, images: tf.Tensor) -> list[tf.Tensor]:
     """Flat outputs [N,D] of every non-linear activation, and the model's own output.
 
     An activation is a layer with a non-linear `activation` (Conv2D, Dense, Activation, ...) or
     one of `ACTIVATIONS`, nested models included.
     """
-    return [_flat(output) for output in _activations(model, images)]
+    return [_flat(output) for output in _activations(classifier, images)]
 
 
-def pooled_layers(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+def pooled_layers(classifier: Classifier, images: tf.Tensor) -> list[tf.Tensor]:
     """The mean over places [N,C] of every non-linear activation before the output.
 
     It is the output itself if there is none.
     """
-    found = _activations(model, images)
+    found = _activations(classifier, images)
     return [
         tf.reduce_mean(output, axis=tuple(range(1, output.shape.rank - 1)))
         for output in found[:-1] or found
     ]
 
 
-def _activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+def _activations(classifier: Classifier, images: tf.Tensor) -> list[tf.Tensor]:
     """The outputs of every non-linear activation, and the model's own."""
     found: list[tf.Tensor] = []
 
@@ -100,7 +104,7 @@ def _activations(model: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
             found.append(output)
         return output
 
-    outputs = _walk(model, images, call)
+    outputs = _walk_through(classifier, images, call)
     if not any(output is outputs for output in found):
         found.append(outputs)
     return found
@@ -127,7 +131,7 @@ def layer_names(model: keras.Model) -> tuple[list[str], list[str]]:
 
 
 def layer_outputs(
-    model: keras.Model, images: tf.Tensor, names: Sequence[str]
+    classifier: Classifier, images: tf.Tensor, names: Sequence[str]
 ) -> list[tf.Tensor]:
     """Flat outputs [N,D] of layers by their names; the last one of a layer that is used twice."""
     found: dict[str, tf.Tensor] = {}
@@ -137,11 +141,11 @@ def layer_outputs(
         found[layer.name] = output
         return output
 
-    _walk(model, images, call)
+    _walk_through(classifier, images, call)
     return [_flat(found[name]) for name in names]
 
 
-def last_hidden(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+def last_hidden(classifier: Classifier, images: tf.Tensor) -> tf.Tensor:
     """What the last layer with a kernel (the one that makes the logits) is given, flat [N,D]."""
     found: list[tf.Tensor] = []
 
@@ -150,12 +154,12 @@ def last_hidden(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
             found.append(args[0])
         return _infer(layer, *args, **kwargs)
 
-    _walk(model, images, call)
+    _walk_through(classifier, images, call)
     return _flat(found[-1])
 
 
 def dropout_variance(
-    model: keras.Model, images: tf.Tensor, *, passes: int, seed: int
+    classifier: Classifier, images: tf.Tensor, *, passes: int, seed: int
 ) -> tf.Tensor:
     """Variance [N] of the class probabilities over passes with dropout, mean over the classes.
 
@@ -191,7 +195,7 @@ def dropout_variance(
         spread.update(value.ref() for value in tf.nest.flatten(output))
         return output
 
-    outputs = _walk(model, images, call)
+    outputs = _walk_through(classifier, images, call)
     if outputs.ref() not in spread:
         return tf.zeros(tf.shape(outputs)[:1])
     if not _is_squashing(last):
@@ -202,6 +206,11 @@ def dropout_variance(
 
 def _has_graph(model: Any) -> bool:
     return isinstance(model, keras.Sequential) or hasattr(model, "_run_through_graph")
+
+
+def _walk_through(classifier: Classifier, images: tf.Tensor, call: Call) -> Any:
+    """As `_walk`, of a classifier's model, which gets its images through `preprocess`."""
+    return _walk(classifier.model, classifier.to_model_input(images), call)
 
 
 def _walk(model: keras.Model, inputs: Any, call: Call) -> Any:

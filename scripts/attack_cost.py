@@ -44,12 +44,14 @@ def main() -> None:
         queries=table.queries[:, 0],
         gradients=table.gradients[:, 0],
         label=table.labels,
+        valid=table.valid,
         provenance=provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
     )
-    within = float(table.success.mean())
+    within, invalid = float(table.success.mean()), int((~table.valid).sum())
     cli.report(
-        {"out": FLAGS.out, "images": len(images), "within_cap": within},
-        f"{FLAGS.out}: {len(images)} images, {within:.1%} within the cap",
+        {"out": FLAGS.out, "images": len(images), "within_cap": within, "invalid": invalid},
+        f"{FLAGS.out}: {len(images)} images, {within:.1%} within the cap"
+        + (f", {invalid} that cannot be attacked (valid is False)" if invalid else ""),
     )
 
 

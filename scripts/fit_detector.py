@@ -15,7 +15,7 @@ from absl import flags
 
 from a2d_tf import A2D, attacks, detectors
 from a2d_tf.detection.arguments import OWN
-from a2d_tf.images import load_adversarial, load_images
+from a2d_tf.images import load_adversarial, load_images, load_sources
 from a2d_tf.scoring import distributed_measure
 from a2d_tf.storage import detector_folder
 
@@ -40,7 +40,10 @@ flags.DEFINE_enum(
     "features on which side adversarial images lie, as of response.",
 )
 flags.DEFINE_bool("directions", False, "Deprecated: --features=...,directions.")
-flags.DEFINE_bool("noisy_negatives", False, "Take noisy images as benign in the fit too.")
+flags.DEFINE_bool(
+    "noisy_negatives", False, "Take noisy images as benign in the fit too. The .npz of the "
+    "adversarial images then needs source: a row of the benign ones for each.",
+)
 flags.DEFINE_float("fpr", None, "Wanted false-positive rate, in (0, 1).")
 flags.DEFINE_string(
     "address", None, "Of a Ray cluster whose processes measure the features; or local, for one on "
@@ -61,10 +64,11 @@ def main() -> None:
         a2d = A2D(classifier, names or None, FLAGS.detector, preset=FLAGS.preset)
     with cli.about("images"):
         benign = load_images(FLAGS.images, classifier.input_spec).images
-    adversarial = None
+    adversarial = source = None
     if FLAGS.adversarial:
         with cli.about("adversarial"):
             adversarial = load_adversarial(FLAGS.adversarial, classifier.input_spec)
+            source = load_sources(FLAGS.adversarial, classifier.input_spec)
     images = len(benign) + (0 if adversarial is None else len(adversarial))
     progress = cli.measuring(len(a2d.features), images)
     with contextlib.ExitStack() as stack:
@@ -78,7 +82,8 @@ def main() -> None:
         stack.enter_context(cli.about("images", *(["adversarial"] if FLAGS.adversarial else [])))
         a2d.on_finished = stack.enter_context(progress)
         a2d.fit(
-            benign, adversarial, fpr=FLAGS.fpr, noisy_negatives=FLAGS.noisy_negatives, **settings
+            benign, adversarial, fpr=FLAGS.fpr, source=source,
+            noisy_negatives=FLAGS.noisy_negatives, **settings
         )
     with cli.about("out"):
         a2d.save(cli.folder("out"))

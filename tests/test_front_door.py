@@ -1,5 +1,6 @@
 """What a user of Keras or scikit-learn types first works, or says in one line what to type."""
 
+import copy
 from pathlib import Path
 
 import keras
@@ -126,13 +127,73 @@ def test_the_mask_of_a_detection(classifier: Classifier, benign: np.ndarray) -> 
 
 
 def test_fit_with_a_rate_splits_and_calibrates(classifier: Classifier, benign: np.ndarray) -> None:
-    a2d = A2D(classifier, BIM, "zscore").fit(benign[:200], fpr=0.05)
-    by_hand = A2D(classifier, BIM, "zscore").fit(benign[:200:2]).calibrate(benign[1:200:2], 0.05)
-    assert a2d.detector.threshold == by_hand.detector.threshold
+    a2d = A2D(classifier, "margin", "zscore").fit(benign[:200], fpr=0.05)
+    learned = A2D(classifier, "margin", "zscore").fit(benign[:200:2])
+    by_hand, on_itself = (
+        copy.deepcopy(learned).calibrate(benign[start:200:2], 0.05) for start in (1, 0)
+    )
+    assert a2d.detector.threshold == by_hand.detector.threshold != on_itself.detector.threshold
     assert a2d.detector.calibration == (0.05, 100)
     assert a2d.predict(benign[200:]).is_adversarial.mean() < 0.15
     with pytest.raises(InvalidInputError, match=r"rate in \(0, 1\)"):
         A2D(classifier, BIM, "zscore").fit(benign[:200], fpr=5)
+
+
+def test_a2d_is_cloned_and_searched_like_an_estimator(
+    classifier: Classifier, benign: np.ndarray
+) -> None:
+    a2d = A2D(classifier, ["margin", BIM], "zscore")
+    twin = clone(a2d).fit(benign[:60])
+    assert list(twin.features) == ["margin", "bim"] and twin.detector.name == "zscore"
+    assert clone(A2D(classifier)).get_params(deep=False)["features"] is None
+    a2d.set_params(detector="knn", detector__k=5)
+    assert isinstance(a2d.detector, KNN) and a2d.detector.k == 5
+    with pytest.raises(InvalidInputError, match="expected parameters out of .*, got detector__h"):
+        a2d.set_params(detector="knn", detector__h=1)
+
+
+def test_rows_of_adversarial_images_stay_those_of_all_benign_ones(
+    classifier: Classifier, benign: np.ndarray
+) -> None:
+    benign = benign[:120]
+    source = np.array([100, 4, 7, 118, 62, 8])  # 7 is among the images that set the threshold
+    crafted = np.clip(benign[source] + 0.05, 0, 1)
+    parts = []
+
+    def spy(given: Classifier, feature: dict, images: np.ndarray, **options: object) -> object:
+        parts.append(images)
+        return features.measure(given, feature, images, **options)
+
+    A2D(classifier, "margin", KNN(k=2)).fit(
+        benign, crafted, source=source, fpr=0.2, noisy_negatives=True, measure=spy
+    )
+    noisy = parts[1]
+    known = source[source % 2 == 0]
+    assert len(noisy) == len(known) == 5
+    away = np.linalg.norm((noisy - benign[known]).reshape(5, -1), axis=1)
+    wanted = np.linalg.norm((crafted - benign[source])[source % 2 == 0].reshape(5, -1), axis=1)
+    assert (away <= wanted + 1e-3).all() and (away > 0).all()
+
+
+def test_small_batches_bound_what_a_feature_is_given(benign: np.ndarray) -> None:
+    sizes = set()
+
+    def counted(images: tf.Tensor) -> tf.Tensor:
+        def note(batch: tf.Tensor) -> tf.Tensor:
+            sizes.add(len(batch))
+            return batch
+
+        seen = tf.py_function(note, [images], tf.float32)
+        seen.set_shape(images.shape)
+        mean = tf.reduce_mean(seen, axis=(1, 2, 3))
+        return tf.stack([mean, 0.3 - mean], axis=1)
+
+    classifier = Classifier(counted, input_shape=benign.shape[1:], preflight=False)
+    sizes.clear()
+    features.by_name("margin").stream(classifier, batch_size=4).update(
+        next(iter(classifier.batches(benign[:32], needs_labels=False, preflight=False)))
+    )
+    assert max(sizes) <= 8  # batches are filled up to a multiple of 8
 
 
 def test_detectors_are_estimators() -> None:

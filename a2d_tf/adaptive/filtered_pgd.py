@@ -1,7 +1,6 @@
 """Projected gradient descent on a classifier and on what it says of filtered images."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
@@ -19,10 +18,6 @@ class FilteredPGD(PGD):
     them move to the same wrong class, and a filter changes the answer little (He et al. 2017, arXiv
     1706.04701). The image counts as misclassified by its own logits.
     """
-
-    @property
-    def look_key(self) -> tuple[Any, ...]:
-        return (FilteredPGD, self.loss)
 
     def look(
         self, classifier: Classifier, images: tf.Tensor, labels: tf.Tensor, aims: tf.Tensor

@@ -11,7 +11,7 @@ from a2d_tf.adaptive.goal import Goal
 from a2d_tf.adaptive.score import DifferentiableScore, differentiable_score
 from a2d_tf.attacks import stateless_random
 from a2d_tf.classifiers import Classifier
-from a2d_tf.detectors.calibration import threshold_at
+from a2d_tf.detectors.calibration import exceeds, threshold_at
 from a2d_tf.images.spec import Images
 
 DRAWS = 4  # of the noise, over which an attacker takes the mean
@@ -62,7 +62,7 @@ class Noisy:
     def predict(self, images: Images) -> Flagged:
         """The verdicts on images f32[N,H,W,C]."""
         found = self._a2d.predict(self.noisy(images))
-        flagged: NDArray[np.bool_] = (found.score > np.float32(self.threshold)) | ~found.valid
+        flagged: NDArray[np.bool_] = exceeds(found.score, self.threshold) | ~found.valid
         return Flagged(self.classifier.predict(images), flagged)
 
     def goal(self, benign: Images) -> Goal:

@@ -20,9 +20,9 @@ from a2d_tf.attacks.loop import (
     has_direction,
     per_image,
     pixel_axes,
-    without,
 )
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.margins import smooth_lead, without
 
 # A stride is this share of the distance at which the margin would be zero, and at most
 # MAX_STRIDE steps, since the gradient turns on the way.
@@ -190,13 +190,9 @@ def query(
         prediction = tf.argmax(logits, axis=1, output_type=tf.int32)
         label = tf.where(label < 0, prediction, label)
         own = tf.gather(logits, label, batch_dims=1)
-        others = without(logits, label)
-        margin = own - tf.reduce_max(others, axis=1)
-        # Its gradient has the direction of the cross-entropy's, and does not vanish where the
-        # classifier is certain.
-        smooth = tf.reduce_logsumexp(others, axis=1) - own
-        nowhere = tf.zeros_like(images)
-        return Outputs(prediction, label, margin, nowhere, are_finite(logits)), smooth
+        margin = own - tf.reduce_max(without(logits, label), axis=1)
+        outputs = Outputs(prediction, label, margin, tf.zeros_like(images), are_finite(logits))
+        return outputs, smooth_lead(logits, label)
 
     def forward_only(images: tf.Tensor, label: tf.Tensor) -> Outputs:
         return forward(images, label)[0]

@@ -55,8 +55,8 @@ def calibrate(
 
     Returns:
       The attack. The median cost of `benign` (by search for BIM and BIM2) is within a few percent
-      of `cost`, unless the classifier's outputs are too coarse for that; the counted one is a
-      little lower.
+      of `cost`, unless the classifier's outputs are too coarse for that, or the boundary is farther
+      than half of the pixel range; the counted one is a little lower.
 
     Raises:
       InvalidInputError: no images, a cost below 10, most images keep their label at any distance,
@@ -69,7 +69,7 @@ def calibrate(
     cost = checks.integer(cost, "a median cost", minimum=MIN_MEDIAN_COST)
     images = to_array(benign, classifier.input_spec)[:MAX_IMAGES]
     if not len(images):
-        raise InvalidInputError("expected at least one benign image, got none")
+        raise InvalidInputError("expected at least one benign image, got none; give some hundreds")
     classifier.preflight(
         images, logits=template.needs_logits, gradients=template.needs_gradients
     )
@@ -85,7 +85,9 @@ def _with_distance(template: DBA, classifier: Classifier, images: Images, cost: 
     """DBA with the distance that half of the images reach in `cost` iterations."""
     walk = replace(template, mse_threshold=UNREACHABLE, max_iterations=cost)
     reached = walk.run(classifier, images).adversarial
-    errors = np.square((reached - images) / classifier.bounds.scale).mean(axis=(1, 2, 3))
+    errors = np.square((reached - images) / classifier.bounds.scale).mean(
+        axis=tuple(range(1, images.ndim))
+    )
     walked = errors[errors > 0]  # others never left the input, or could not be judged
     if 2 * len(walked) <= len(images):
         raise InvalidInputError(
@@ -117,9 +119,9 @@ def _with_step(
                 f"expected benign images that {name} can push over a boundary, got a label that "
                 "most keep at any distance; check the bounds and the classifier"
             )
-        if abs(median / cost - 1) <= MEDIAN_TOLERANCE:
-            break
-        step *= (median + 0.5) / cost
+        if abs(median / cost - 1) <= MEDIAN_TOLERANCE or (step == longest and median > cost):
+            break  # the median is as wanted, or no step that is allowed lowers it
+        step = min(step * (median + 0.5) / cost, longest)
     classifier.discard_graphs(trial)
     iterations = MAX_TO_MEDIAN_RATIO * cost
     return replace(template, eps=step * iterations, step=step, max_iterations=iterations)

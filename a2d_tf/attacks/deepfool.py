@@ -15,9 +15,9 @@ from a2d_tf.attacks.loop import (
     has_direction,
     per_image,
     pixel_axes,
-    without,
 )
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.margins import without
 
 CANDIDATES = 10  # the most likely classes of the untouched image, its own included
 OVERSHOOT = 1.05

@@ -14,9 +14,9 @@ from a2d_tf.attacks.loop import (
     has_direction,
     per_image,
     pixel_axes,
-    without,
 )
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.margins import without
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.attacks.gradient_attack import GradientAttack
-from a2d_tf.attacks.loop import Examples, State, pixel_axes, without
+from a2d_tf.attacks.loop import Examples, State, pixel_axes
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.margins import without
 
 
 @dataclass(frozen=True, kw_only=True)

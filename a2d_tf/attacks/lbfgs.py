@@ -15,9 +15,9 @@ from a2d_tf.attacks.loop import (
     has_direction,
     per_image,
     pixel_axes,
-    without,
 )
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.margins import without
 from a2d_tf.images.spec import Bounds
 
 MAX_CONSTANTS = 30  # as in Foolbox 1.8

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from a2d_tf.attacks import stateless_random
 from a2d_tf.attacks.base import Attack
-from a2d_tf.attacks.loop import Examples, State, are_finite, choose, per_image, without
+from a2d_tf.attacks.loop import Examples, State, are_finite, choose, per_image
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.margins import without
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds
 

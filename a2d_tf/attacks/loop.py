@@ -73,12 +73,6 @@ def has_direction(gradient: tf.Tensor) -> tf.Tensor:
     return (size > 0) & tf.math.is_finite(size)
 
 
-def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    """Logits [n,K], with the logit of each label i32[n] replaced by the lowest number."""
-    left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
-    return tf.where(left, logits.dtype.min, logits)
-
-
 class Steppable(Protocol):
     """What the loop needs of an attack."""
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from a2d_tf.classifiers.squashing import IDENTITY, SQUASHING
+from a2d_tf.classifiers.squashing import IDENTITY, SQUASHING, node_name, nodes_by_name
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.images.bounds import BRIGHTEST
 from a2d_tf.images.spec import Bounds, Shape
 
 try:  # TensorFlow has no public name for this; `flatten` says what happens without it
@@ -23,7 +24,6 @@ except ImportError:
     convert_variables_to_constants_v2 = None
 
 BYTES = (tf.uint8, tf.int32, tf.int64)
-BRIGHTEST = 255
 WEIGHT_BYTES = 1024  # constants from this size on are kept as variables, once for every graph
 
 
@@ -65,7 +65,7 @@ def flatten_session(path: Path, signature: str, image: str, output: str) -> Flat
         served = loaded.signature_def[signature]
         tensors = served.inputs[image].name, served.outputs[output].name
         frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
-            session, graph.as_graph_def(), [_node(tensors[1])]
+            session, graph.as_graph_def(), [node_name(tensors[1])]
         )
     return Flat(frozen, *tensors)
 
@@ -101,7 +101,7 @@ class FlatGraph(tf.Module):  # type: ignore[misc]
         self._function = None if flat else function
         if flat:
             self._images = flat.images
-            self._logits = _before_squashing(_by_name(flat.graph), flat.output)
+            self._logits = _before_squashing(nodes_by_name(flat.graph.node), flat.output)
             self._graph = _leading_to(self._logits, flat.graph)
             self._casts = {} if self._dtype.is_floating else _casts(self._graph, self._images)
             self._keep_weights(self._graph)
@@ -151,7 +151,7 @@ class FlatGraph(tf.Module):  # type: ignore[misc]
                 self._weights[f"{node.name}:0"] = tf.Variable(values, trainable=False)
                 del node.attr["value"]
                 node.op = "Placeholder"
-            elif node.op == "Placeholder" and node.name != _node(self._images):
+            elif node.op == "Placeholder" and node.name != node_name(self._images):
                 raise InvalidInputError(
                     "expected an output that is computed from images and weights alone, got one "
                     "that looks things up in a table; choose another output"
@@ -189,18 +189,10 @@ def _restored(kind: type[FlatGraph], state: dict[str, Any]) -> FlatGraph:
     return model
 
 
-def _node(tensor: str) -> str:
-    return tensor.removeprefix("^").partition(":")[0]
-
-
-def _by_name(graph: tf.compat.v1.GraphDef) -> dict[str, tf.compat.v1.NodeDef]:
-    return {node.name: node for node in graph.node}
-
-
 def _before_squashing(nodes: Mapping[str, tf.compat.v1.NodeDef], output: str) -> str:
     """The input of a final softmax or sigmoid; the output itself if there is neither."""
     tensor = end = output
-    while (node := nodes[_node(tensor)]).op in IDENTITY + SQUASHING:
+    while (node := nodes[node_name(tensor)]).op in IDENTITY + SQUASHING:
         tensor = node.input[0]
         if node.op != "Cast":
             end = tensor
@@ -209,12 +201,12 @@ def _before_squashing(nodes: Mapping[str, tf.compat.v1.NodeDef], output: str) ->
 
 def _leading_to(tensor: str, graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     """The part of a graph that a tensor is computed from."""
-    nodes = _by_name(graph)
+    nodes = nodes_by_name(graph.node)
     needed: set[str] = set()
-    waiting = {_node(tensor)}
+    waiting = {node_name(tensor)}
     while waiting:
         needed |= waiting
-        sources = {_node(source) for name in waiting for source in nodes[name].input}
+        sources = {node_name(source) for name in waiting for source in nodes[name].input}
         waiting = sources - needed
     return tf.compat.v1.GraphDef(
         node=[node for node in graph.node if node.name in needed],
@@ -224,15 +216,15 @@ def _leading_to(tensor: str, graph: tf.compat.v1.GraphDef) -> tf.compat.v1.Graph
 
 def _casts(graph: tf.compat.v1.GraphDef, images: str) -> dict[str, tf.DType]:
     """The tensors that are the images as floats, where these are given as integers."""
-    nodes = _by_name(graph)
+    nodes = nodes_by_name(graph.node)
 
     def source(name: str) -> str:
-        node = nodes[_node(name)]
+        node = nodes[node_name(name)]
         return source(node.input[0]) if node.op == "Identity" else node.name
 
     dtypes = {
         f"{node.name}:0": tf.as_dtype(node.attr["DstT"].type)
         for node in graph.node
-        if node.op == "Cast" and source(node.input[0]) == _node(images)
+        if node.op == "Cast" and source(node.input[0]) == node_name(images)
     }
     return {name: dtype for name, dtype in dtypes.items() if dtype.is_floating}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from a2d_tf.classifiers import output_checks
+from a2d_tf.classifiers.margins import smooth_lead
 from a2d_tf.images.batching import MIN_BATCH
 from a2d_tf.images.spec import Images
 
@@ -42,14 +43,13 @@ def check(
 
 
 def _gradient(classifier: "Classifier", images: Images) -> tf.Tensor | None:
-    """The gradient [n,H,W,C] of the cross-entropy; None where TensorFlow has none."""
+    """The gradient [n,H,W,C] that attacks follow; None where TensorFlow has none."""
     def gradient(batch: tf.Tensor) -> tf.Tensor | None:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
             outputs = classifier(batch)
-            labels = tf.argmax(outputs, axis=1)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
-        return tape.gradient(losses, batch)
+            leads = smooth_lead(outputs, tf.argmax(outputs, axis=1, output_type=tf.int32))
+        return tape.gradient(leads, batch)
 
     # In a graph: an eager tape would also compute the gradients of the weights, and some kernels
     # for these end the process.

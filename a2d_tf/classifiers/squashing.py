@@ -76,17 +76,17 @@ def last_operation(outputs: Outputs, image: tf.TensorSpec) -> str:
     concrete = traced.get_concrete_function()
     graph = concrete.graph.as_graph_def()
     functions = {function.signature.name: function for function in graph.library.function}
-    nodes, name = _by_name(graph.node), _node(concrete.outputs[0].name)
+    nodes, name = nodes_by_name(graph.node), node_name(concrete.outputs[0].name)
     while True:
         node = nodes.get(name)
         if node is None:  # an argument of the function
             return "Placeholder"
         if node.op in CALLS:
             function = functions[node.attr["f"].func.name]
-            nodes = _by_name(function.node_def)
-            name = _node(next(iter(function.ret.values())))
+            nodes = nodes_by_name(function.node_def)
+            name = node_name(next(iter(function.ret.values())))
         elif node.op in IDENTITY + RESHAPING + SLICING:
-            name = _node(node.input[0])
+            name = node_name(node.input[0])
         else:
             return str(node.op)
 
@@ -112,11 +112,13 @@ def _keeps_the_numbers(operation: tf.Operation) -> bool:
     return operation.type in RESHAPING
 
 
-def _by_name(
+def nodes_by_name(
     nodes: Iterable[tf.compat.v1.NodeDef],
 ) -> Mapping[str, tf.compat.v1.NodeDef]:
+    """The nodes of a graph by their names."""
     return {node.name: node for node in nodes}
 
 
-def _node(tensor: str) -> str:
+def node_name(tensor: str) -> str:
+    """The name of the node that a tensor, such as "dense:0" or "^dense", comes from."""
     return tensor.removeprefix("^").partition(":")[0]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from a2d_tf.attacks.loop import are_finite
 from a2d_tf.detectors import Detector
+from a2d_tf.detectors.calibration import exceeds
 from a2d_tf.features import AttackCost
 from a2d_tf.features.attack_cost import known_costs
 from a2d_tf.features.base import OnFinished
@@ -95,7 +96,7 @@ def early_verdicts(
         columns = tf.tensor_scatter_nd_update(columns, cells, costs)
     score = state.detector.graph_score(state.oriented(tf.gather(columns, open_rows)))
     is_known = tf.math.is_finite(score)
-    flagged = (score > np.float32(state.detector.threshold)) | ~is_known
+    flagged = exceeds(score, state.detector.threshold) | ~is_known
     return Verdicts(
         tf.tensor_scatter_nd_update(verdicts, open_rows[:, None], flagged),
         tf.tensor_scatter_nd_update(valid, open_rows[:, None], is_known),

@@ -85,7 +85,7 @@ def fit(
     every = to_array(benign, classifier.input_spec)
     warn_of_unused_range(every, classifier.bounds)
     fitted_on, others = (every, every[:0]) if options.fpr is None else (every[::2], every[1::2])
-    parts = _parts(classifier, fitted_on, adversarial, options)
+    parts = _parts(classifier, fitted_on, len(every), adversarial, options)
     counts = [len(part.images) for part in parts]
     detector.check_counts(sum(counts[:2]), counts[2])
     if options.fpr is not None:
@@ -177,9 +177,13 @@ def add_noise(benign: Images, adversarial: Images, bounds: Bounds, seed: int) ->
 
 
 def _parts(
-    classifier: Classifier, benign: Images, adversarial: ImageSource | None, options: FitOptions
+    classifier: Classifier, benign: Images, count: int, adversarial: ImageSource | None,
+    options: FitOptions,
 ) -> list[_Part]:
-    """The benign, the noisy and the adversarial images of a fit."""
+    """The benign, the noisy and the adversarial images of a fit.
+
+    The benign images are those to learn from, out of `count`.
+    """
     rows = np.arange(len(benign))
     none = _Part(benign[:0], rows[:0])
     if adversarial is None:
@@ -190,17 +194,22 @@ def _parts(
             )
         return [_Part(benign, rows), none, none]
     crafted = to_array(adversarial, classifier.input_spec)
-    sources = _sources(options, len(benign), len(crafted))
+    sources = _sources(options, count, len(crafted))
+    if options.fpr is not None:  # every other benign image is not here
+        sources = np.where((sources >= 0) & (sources % 2 == 0), sources // 2, -1)
     noisy = none
     if options.noisy_negatives:
-        if (sources < 0).any() or not len(crafted):
+        known = sources >= 0
+        if not known.any():
             raise InvalidInputError(
-                "expected as many adversarial images as benign ones, pair by pair and at least "
-                f"one, for noisy_negatives, got {len(crafted)} for {len(benign)}; give their "
-                "source"
+                "expected adversarial images of which it is known from which benign images they "
+                f"were made, for noisy_negatives, got {len(crafted)} for {count}; give their "
+                "source, a row of the benign images for each"
             )
-        images = add_noise(benign[sources], crafted, classifier.bounds, options.seed)
-        noisy = _Part(images, sources)
+        images = add_noise(
+            benign[sources[known]], crafted[known], classifier.bounds, options.seed
+        )
+        noisy = _Part(images, sources[known])
     return [_Part(benign, rows), noisy, _Part(crafted, sources)]
 
 
@@ -215,9 +224,10 @@ def _sources(options: FitOptions, benign: int, adversarial: int) -> NDArray[np.i
             f"expected a source row for each of {adversarial} adversarial images, got "
             f"{given.dtype} of shape {list(given.shape)}"
         )
-    if given.size and not 0 <= given.min() <= given.max() < benign:
+    if given.size and not -1 <= given.min() <= given.max() < benign:
         raise InvalidInputError(
-            f"expected source rows from 0 to {benign - 1}, got {given.min()} to {given.max()}"
+            f"expected source rows from 0 to {benign - 1}, or -1 where the row is not known, got "
+            f"{given.min()} to {given.max()}; give rows of the benign images"
         )
     return given.astype(np.int64)
 

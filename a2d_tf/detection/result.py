@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from a2d_tf.attacks.runner import Costs
 from a2d_tf.checks import lookup
 from a2d_tf.detection.state import DetectorState
+from a2d_tf.detectors.calibration import exceeds
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.features import FeatureTable
 from a2d_tf.images.spec import Labels
@@ -144,7 +145,7 @@ def detect(state: DetectorState, table: FeatureTable) -> Detection:
     values = table.values if len(table) else np.zeros((0, state.width))
     score, valid = score_known(state.detector.score, state.oriented(values), table.valid)
     return Detection(
-        is_adversarial=(score > np.float32(state.detector.threshold)) | ~valid,
+        is_adversarial=exceeds(score, state.detector.threshold) | ~valid,
         score=score,
         columns=values,
         column_names=tuple(state.column_names),

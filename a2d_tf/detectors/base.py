@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
-from a2d_tf.detectors.calibration import Calibration, calibrated
+from a2d_tf.detectors.calibration import Calibration, calibrated, exceeds
 from a2d_tf.detectors.columns import Columns, checked_columns, checked_labels
 from a2d_tf.errors import DetectorWarning, InvalidInputError, NotFittedError
 from a2d_tf.storage import files
@@ -206,7 +206,8 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         Raises:
           NotFittedError: before `fit`.
         """
-        return ~(self.score(X) <= np.float32(self.threshold_))
+        verdicts: NDArray[np.bool_] = exceeds(self.score(X), self.threshold_)
+        return verdicts
 
     def graph_score(self, columns: tf.Tensor) -> tf.Tensor:
         """Scores f32[n] of checked columns f64[n, D], in a graph too."""
@@ -225,7 +226,7 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
 
         A score that is not a number is that of an adversarial input.
         """
-        return ~(self.graph_score(columns) <= np.float32(self.threshold_))
+        return exceeds(self.graph_score(columns), self.threshold_)
 
     def falls_with(self, column: int) -> bool:
         """Whether a higher value of a column never raises the score, whatever the others are."""

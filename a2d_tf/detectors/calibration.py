@@ -61,6 +61,14 @@ def training_and_calibration(
     return drawn[count:], drawn[:count]
 
 
+def exceeds(score: Any, threshold: float) -> Any:
+    """Which scores f32[n] are above a threshold, bool[n]; one that is not a number counts as such.
+
+    It takes and gives NumPy arrays or tensors.
+    """
+    return ~(score <= np.float32(threshold))
+
+
 def threshold_at(benign_scores: ArrayLike, fpr: float) -> float:
     """The threshold above which at most `fpr` of fresh benign scores are expected to lie.
 

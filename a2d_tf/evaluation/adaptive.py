@@ -265,9 +265,11 @@ def _judged(
         "adaptive/verdicts",
         classifier_key(classifier) | {"images": digest(crafted), "detector": judge.key}, make,
     )
-    away = ((crafted - images) / classifier.bounds.range).astype(np.float64)
-    flat = away.reshape(len(images), -1)
-    lengths = {"l2": np.linalg.norm(flat, axis=1), "linf": np.abs(flat).max(axis=1)}
+    away, bounds = (crafted - images).astype(np.float64), classifier.bounds
+    lengths = {  # in the units of `ProjectedThreat`
+        "l2": np.linalg.norm((away / bounds.scale).reshape(len(images), -1), axis=1),
+        "linf": np.abs(away / bounds.range).reshape(len(images), -1).max(axis=1),
+    }
     # An attack that makes the distance small may end outside of the radius.
     within = np.full(len(images), True)
     if strength.norm:

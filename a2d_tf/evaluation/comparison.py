@@ -1,6 +1,5 @@
 """A comparison of detectors on the same model, images and threats, as in Table 2 of the paper."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from a2d_tf import attacks, checks, threats
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.evaluation import artifacts, summary
+from a2d_tf.evaluation.cache_keys import classifier_key
 from a2d_tf.evaluation.experiment_data import ExperimentData
 from a2d_tf.evaluation.methods import (
     DIRECTIONS,
@@ -174,7 +174,7 @@ def prepare(
     for feature in (one for method in baselines.values() for one in method.features.values()):
         feature.check(classifier)  # before anything is computed
     data = ExperimentData(
-        classifier, _model_key(path, comparison), dataset, {}, {},
+        classifier, classifier_key(classifier), dataset, {}, {},
         limit=comparison.limit,
         slow_limits={
             name: comparison.slow_limits[name] for name in comparison.attacks
@@ -201,16 +201,6 @@ def prepare(
     }
     data.set_features(compared | {DIRECTIONS: DirectionCosts()}, others)
     return data, path
-
-
-def _model_key(path: Path, comparison: Comparison) -> str:
-    """Names a classifier in the stages: its file, and what its settings make of that."""
-    settings = {
-        name: value for name, value in comparison.loading.items()
-        if value is not None and name != "safe_mode"
-    }
-    digest = files.sha256(path)
-    return f"{digest} {json.dumps(settings, sort_keys=True)}" if settings else digest
 
 
 def _short_name(name: str | Feature) -> str:

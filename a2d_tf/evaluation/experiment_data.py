@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class ExperimentData(ExperimentImages):
     def __init__(
         self,
         classifier: Classifier,
-        model_key: str,
+        model_key: Mapping[str, Any],
         dataset: Dataset,
         threats: Mapping[str, Threat],
         features: Mapping[str, Feature],

@@ -45,7 +45,7 @@ class ExperimentImages:
 
     Args:
       classifier: the classifier under attack.
-      model_key: names the classifier in the stages.
+      model_key: what the stages depend on of the classifier; see `cache_keys.classifier_key`.
       dataset: its test images are used.
       threats: the recipes for adversarial inputs, by name.
       limit: benign test images; fewer if the dataset does not have as many.
@@ -62,7 +62,7 @@ class ExperimentImages:
     def __init__(
         self,
         classifier: Classifier,
-        model_key: str,
+        model_key: Mapping[str, Any],
         dataset: Dataset,
         threats: Mapping[str, Threat],
         *,
@@ -76,7 +76,8 @@ class ExperimentImages:
         self.dataset = dataset
         self.threats = dict(threats)
         self.cache_key = {
-            "model": model_key, "dataset": dataset.digest(), "limit": limit, "shuffle": shuffle,
+            "model": dict(model_key), "dataset": dataset.digest(), "limit": limit,
+            "shuffle": shuffle,
         }
         self.noise_seed = noise_seed
         self.stages = stages

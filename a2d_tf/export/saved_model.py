@@ -67,7 +67,7 @@ def export(state: DetectorState, folder: str | Path) -> None:
         except (AssertionError, ValueError) as error:
             raise InvalidInputError(
                 "expected a classifier whose variables can be saved, got one that hides some "
-                f"({reason(error)}); give a Keras model, a SavedModel or a tf.Module"
+                f"({reason(error)}); save the detector, and export the one that A2D.load gives"
             ) from error
         (scratch / EXTRAS).mkdir()
         files.save_json(scratch / EXTRAS / SETTINGS_FILE, _settings(state, shape))

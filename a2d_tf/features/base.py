@@ -187,7 +187,7 @@ class Feature(abc.ABC):
           batch_size: images at once; bounds the memory, changes no value.
           on_finished: called with the number of images that were measured since the last call.
         """
-        return _BatchStream(self, classifier, on_finished)
+        return _BatchStream(self, classifier, batch_size, on_finished)
 
     def measure(
         self,
@@ -273,10 +273,13 @@ class Feature(abc.ABC):
         """Tells features apart that are equal but learned from other images."""
         return id(self.learned) if self.learned is not None else 0
 
-    def _parts(self, batches: Sequence[Batch]) -> Iterator[Batch]:
-        """The batches in parts of at most `batch_size` images."""
+    def _parts(
+        self, batches: Sequence[Batch], most: int | None = None
+    ) -> Iterator[Batch]:
+        """The batches in parts of at most `most` images, and of at most `batch_size`."""
+        limits = [limit for limit in (self.batch_size, most) if limit]
         for batch in batches:
-            size = self.batch_size or len(batch.images)
+            size = min([*limits, len(batch.images)])
             for start in range(0, len(batch.images), size):
                 part = slice(start, start + size)
                 yield Batch(batch.images[part], batch.labels[part], is_last=False)
@@ -286,15 +289,17 @@ class _BatchStream:
     """Measures every batch by itself."""
 
     def __init__(
-        self, feature: Feature, classifier: Classifier, on_finished: OnFinished | None
+        self, feature: Feature, classifier: Classifier, batch_size: int,
+        on_finished: OnFinished | None,
     ):
         self._feature = feature
         self._classifier = classifier
+        self._batch_size = batch_size
         self._on_finished = on_finished
         self._parts: list[ArrayLike] = []
 
     def update(self, batch: Batch) -> None:
-        for part in self._feature._parts([batch]):
+        for part in self._feature._parts([batch], self._batch_size):
             self._parts.append(self._feature.measure_batch(self._classifier, part))
             if self._on_finished:
                 self._on_finished(len(part.images))

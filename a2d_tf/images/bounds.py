@@ -70,11 +70,11 @@ class Bounds(NamedTuple):
         """Bytes from 0 to 255 of any shape as pixels: lower + byte / 255 * (upper - lower).
 
         Raises:
-          InvalidInputError: the bytes all lie within the bounds already.
+          InvalidInputError: all bytes are 0 or 1, and so are the pixels of the classifier.
         """
         given = np.asarray(images)
         most = int(given.max()) if given.size else 0
-        if 0 < most <= float(np.min(self.upper)) < BRIGHTEST:
+        if 0 < most <= float(np.min(self.upper)) <= 1:
             raise InvalidInputError(
                 f"expected uint8 pixels from 0 to {BRIGHTEST}, got at most {most}, within the "
                 f"bounds {self} already; give them as float32"

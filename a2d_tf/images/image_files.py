@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf.checks import class_labels
 from a2d_tf.errors import InvalidInputError
@@ -69,14 +69,40 @@ def load_adversarial(path: str | Path, spec: InputSpec) -> Images:
       InvalidInputError: as `load_images`, or none of the images succeeded.
     """
     images = load_images(path, spec).images
+    chosen: Images = images[_succeeded(path, len(images))]
+    return chosen
+
+
+def load_sources(path: str | Path, spec: InputSpec) -> NDArray[np.int64]:
+    """The benign image i64[M] that each of `load_adversarial` was made from; -1 if it is not known.
+
+    They are the array `source` of the .npz file.
+
+    Raises:
+      InvalidInputError: as `load_adversarial`, or there is not one integer for each image.
+    """
+    count = len(load_images(path, spec).images)
+    rows = _succeeded(path, count)
+    found = None if Path(os.path.expanduser(path)).is_dir() else files.load_npz(path).get("source")
+    if found is None:
+        return np.full(int(rows.sum()), -1)
+    if found.shape != (count,) or not np.issubdtype(found.dtype, np.integer):
+        raise InvalidInputError(
+            f"expected source as {count} rows of benign images in {path}, got {found.dtype} of "
+            f"shape {list(found.shape)}; give one for each image, or leave it out"
+        )
+    return np.asarray(found[rows], np.int64)
+
+
+def _succeeded(path: str | Path, count: int) -> NDArray[np.bool_]:
+    """Which of the images of a file or a folder are not failures of `craft.py`, bool[N]."""
     if Path(os.path.expanduser(path)).is_dir() or "success" not in (stored := files.load_npz(path)):
-        return images
-    if stored["success"].shape != (len(images),) or not stored["success"].any():
+        return np.full(count, True)
+    if stored["success"].shape != (count,) or not stored["success"].any():
         raise InvalidInputError(
             f"expected adversarial images that succeeded in {path}, got none; craft others"
         )
-    chosen: Images = images[stored["success"].astype(bool)]
-    return chosen
+    return np.asarray(stored["success"], bool)
 
 
 def load_labels(path: str | Path, count: int) -> Labels | None:

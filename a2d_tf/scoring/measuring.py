@@ -96,6 +96,7 @@ def distributed_measure(
         def measured(
             given: Classifier, features: Mapping[str, Feature], images: ImageSource, *,
             batch_size: int = 128, on_finished: OnFinished | None = None, preflight: bool = True,
+            labels: bool = True,
         ) -> FeatureTable:
             if given is not classifier:
                 raise InvalidInputError(
@@ -107,7 +108,7 @@ def distributed_measure(
                 array[start:start + IMAGES_PER_TASK]
                 for start in range(0, max(len(array), 1), IMAGES_PER_TASK)
             ]
-            settings = {"batch_size": batch_size, "preflight": preflight}
+            settings = {"batch_size": batch_size, "preflight": preflight, "labels": labels}
             tables = []
             for table in pool.map(
                 lambda actor, some: actor.measure.remote(dict(features), some, settings), tasks

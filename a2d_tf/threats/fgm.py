@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.attacks.loop import pixel_axes
 from a2d_tf.attacks.runner import OnFinished
 from a2d_tf.classifiers import Classifier
 from a2d_tf.images.spec import Images, Labels
@@ -46,7 +47,8 @@ class FGM(Threat):
             tape.watch(images)
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, classifier(images))
         gradient = tape.gradient(loss, images)
-        axes = (1, 2, 3)
-        size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axes, keepdims=True))
+        size = tf.sqrt(tf.reduce_mean(
+            tf.square(gradient), axis=pixel_axes(gradient), keepdims=True
+        ))
         change = self.eps * classifier.bounds.range * gradient / (size + TINY)
         return tf.clip_by_value(images + change, *classifier.bounds)

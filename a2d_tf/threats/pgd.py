@@ -35,7 +35,7 @@ class PGD(ProjectedThreat):
 
     @property
     def look_key(self) -> tuple[Any, ...]:
-        return (PGD, self.loss)
+        return (type(self), self.loss)
 
     def loss_of(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """The loss f32[n] of logits f32[n,K] and true labels i32[n]."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from a2d_tf import checks
 from a2d_tf.attacks import BIM, BIM2, stateless_random
-from a2d_tf.attacks.loop import per_image, without
+from a2d_tf.attacks.loop import per_image
 from a2d_tf.attacks.runner import MAX_SEED, OnFinished
 from a2d_tf.classifiers import Classifier
+from a2d_tf.classifiers.margins import without
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images, Labels
 from a2d_tf.threats.base import Threat
@@ -46,7 +47,8 @@ class ProjectedThreat(Threat):
 
     Attributes:
       eps: radius of the ball: in L-infinity as a fraction of the pixel range, in L2 the Euclidean
-        length of the perturbation in units of the pixel range.
+        length of the perturbation in units of the pixel range (`Bounds.scale`, if channels have
+        ranges of their own).
       steps: steps of each start.
       step: length of a step, in the units of eps; None for 2.5 eps / steps.
       norm: "linf" or "l2".
@@ -93,7 +95,10 @@ class ProjectedThreat(Threat):
 
     @property
     def look_key(self) -> tuple[Any, ...]:
-        """What `look` depends on besides its arguments; its graph is traced once for each."""
+        """The class, and the settings that `look` makes use of: its graph is traced once for each.
+
+        A subclass whose `look` has settings of its own adds them.
+        """
         return (type(self),)
 
     def aims(self, classifier: Classifier, images: Images, labels: Labels) -> NDArray[np.float64]:
@@ -169,11 +174,11 @@ class ProjectedThreat(Threat):
         drawn = stateless_random.uniform(keys, draw, pixels + 1)
         numbers, radius = drawn[:, :-1], drawn[:, -1:]
         if self.norm == "linf":
-            offset = 2 * numbers - 1
+            offset, length = 2 * numbers - 1, self.eps * classifier.bounds.range
         else:
+            length = self.eps * classifier.bounds.scale
             normal = stateless_random.to_normal(numbers)
             offset = normal / tf.norm(normal, axis=1, keepdims=True) * radius**(1 / pixels)
-        length = self.eps * classifier.bounds.range
         moved = original + length * tf.reshape(offset, original.shape)
         return tf.clip_by_value(moved, *classifier.bounds)
 

@@ -52,6 +52,7 @@ class SubstituteFGSM(Threat):
     ) -> Images:
         if not len(images):
             return images
+        classifier.bounds.require_one_range("the threat BB")  # of FGSM, before the training
         classes = int(max(labels.max(), classifier.predict(images).max())) + 1
         model = self.train_substitute(classifier, images[:self.known_images], max(classes, 2))
         substitute = Classifier(model, classifier.bounds, preflight=False)

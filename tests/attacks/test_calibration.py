@@ -49,6 +49,28 @@ def test_benign_images_reach_the_distance_of_dba_in_as_many_iterations_as_wanted
     assert attacks.calibrate("dba", black_box, benign[:25], cost=40) == attack
 
 
+@pytest.mark.parametrize("name", ["bim", "bim2-search"])
+def test_a_boundary_farther_than_half_of_the_range_is_reached(name: str) -> None:
+    def far(images: tf.Tensor) -> tf.Tensor:  # another class 0.6 of the range away
+        mean = tf.reduce_mean(images, axis=(1, 2, 3))
+        return tf.stack([mean - 0.35, 0.25 - mean], axis=1)
+
+    images = np.random.default_rng(0).uniform(0.85, 0.95, (20, 4, 4, 1)).astype(np.float32)
+    attack = attacks.calibrate(name, Classifier(far, input_shape=(4, 4, 1)), images, cost=50)
+    # The longest step that the largest ball allows.
+    assert isinstance(attack, attacks.BIM) and (attack.eps, attack.step) == (1.0, 0.01)
+
+
+def test_dba_takes_inputs_of_any_shape() -> None:
+    def classifier(images: tf.Tensor) -> tf.Tensor:
+        mean = tf.reduce_mean(images, axis=1)
+        return tf.stack([mean, 1.2 - mean], axis=1)
+
+    images = np.random.default_rng(0).uniform(0.7, 0.9, (12, 6)).astype(np.float32)
+    attack = attacks.calibrate("dba", Classifier(classifier, input_shape=(6,)), images, cost=10)
+    assert isinstance(attack, attacks.DBA) and attack.mse_threshold > 0
+
+
 def test_jsma_is_left_as_published(classifier: Classifier, benign: np.ndarray) -> None:
     assert attacks.calibrate("jsma", classifier, benign[:5]) == attacks.preset("jsma", "mnist")
 

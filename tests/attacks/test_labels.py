@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from a2d_tf import Classifier, InvalidInputError, threats
 from a2d_tf.attacks import BIM, JSMA, Attack, CarliniWagner
@@ -51,3 +52,17 @@ def test_a_keras_model_is_wrapped(
 ) -> None:
     expected = attack.run(classifier, benign[:2]).cost
     np.testing.assert_array_equal(attack.run(model, benign[:2]).cost, expected)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_certain_classifiers_cost_as_much_as_others(
+    attack: Attack, classifier: Classifier, benign: np.ndarray
+) -> None:
+    def certain(images: tf.Tensor) -> tf.Tensor:  # the cross-entropy and its gradient vanish
+        return 1000 * classifier(images)
+
+    scaled = attack.run(Classifier(certain, input_shape=benign.shape[1:]), benign[:40])
+    plain = attack.run(classifier, benign[:40])
+    assert scaled.valid.all()
+    # With such logits the logarithm of the sum is the largest: the direction differs a little.
+    assert np.median(np.abs(scaled.cost - plain.cost)) <= 1

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from a2d_tf import A2D, Bounds, Classifier, InvalidInputError, NotFittedError, attacks, detectors
 from a2d_tf.detection.fitting import add_noise
 from a2d_tf.evaluation.metrics import auroc
-from a2d_tf.features import REGISTRY, by_name
+from a2d_tf.features import REGISTRY, FitData, by_name
 from a2d_baselines import KD, LID, network
 
 layers = keras.layers
@@ -50,6 +50,20 @@ def digits():
     result = attack.run(classifier, benign, labels=labels[right])
     benign, adversarial = benign[result.success], result.adversarial[result.success]
     return classifier, images[:1000], labels[:1000], benign, adversarial
+
+
+@pytest.mark.parametrize("name", ["kd", "lid", "mahalanobis", "dissector", "squeezing"])
+def test_what_stands_outside_the_model_may_stand_inside(name, digits):
+    model = small_model()
+    inside = keras.Sequential([layers.Input((8, 8, 1)), layers.Rescaling(4.0, -2.0), model])
+    images, labels = digits[1][:300], digits[2][:300]
+    columns = []
+    for classifier in (Classifier(inside), Classifier(model, preprocess=lambda x: 4.0 * x - 2.0)):
+        feature = by_name(name)
+        if feature.needs_fit:
+            feature = feature.fit(classifier, FitData(images, images, labels))
+        columns.append(feature.measure(classifier, images[:20]))
+    np.testing.assert_allclose(columns[0], columns[1], rtol=1e-3, atol=1e-4)
 
 
 NAMES = ("kd", "lid", "lid5")

@@ -19,6 +19,8 @@ from a2d_tf.evaluation.adaptive_attacks import KINDS, Strengths, kinds
 from a2d_tf.reports import gallery
 from a2d_tf.reports.progress import NullProgress
 from a2d_tf.storage.stages import Stages
+from a2d_tf.threats import PGD
+from a2d_tf.threats.base import CraftedImages
 
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 COUNT = 20
@@ -71,6 +73,10 @@ def test_bypass_is_misclassified_and_not_flagged(
     for one in found:
         assert one.bypassed.shape == (COUNT,) and (one.misclassified | ~one.bypassed).all()
         assert (one.l2 <= one.strength * 8 + 1e-4).all()
+        wrong = loaded.predict(one.images) != labels
+        flagged = judges[one.detector].defence.predict(one.images).is_adversarial
+        np.testing.assert_array_equal(one.bypassed, one.misclassified & ~flagged)
+        assert (one.misclassified <= wrong).all()
     rate = {key: one.bypassed.mean() for key, one in zip(kinds_found, found)}
     # An attacker who knows the detector, and goes far enough, always bypasses.
     assert rate["zscore", "selective", 0.4] == rate[MARGIN, "selective", 0.4] == 1
@@ -80,6 +86,27 @@ def test_bypass_is_misclassified_and_not_flagged(
         again = run()
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert [one.bypassed.tolist() for one in again] == [one.bypassed.tolist() for one in found]
+
+
+def test_an_image_beyond_the_radius_does_not_count(
+    loaded: Classifier, judges: dict[str, Judge], benign: np.ndarray, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, _ = adaptive.right_images(loaded, benign, None, 4)
+    wrong = (loaded.predict(images) + 1) % 10  # so that every image counts as misclassified
+    moved = np.where(images > 0.5, images - 0.1, images + 0.1).astype(np.float32)
+    moved[:2] = np.where(images[:2] > 0.5, images[:2] - 0.11, images[:2] + 0.11)
+    monkeypatch.setattr(
+        PGD, "craft", lambda self, classifier, images, labels, advance:
+        CraftedImages(moved, np.full(4, True))
+    )
+    found = adaptive.run_adaptive(
+        loaded, images, wrong, benign[:60], {NOTHING: judges[NOTHING]}, ["pgd"],
+        Strengths(kappas=(), eps=(0.1,), steps=1), Stages(tmp_path), progress=NullProgress(),
+    )
+    assert found[0].misclassified.tolist() == found[0].bypassed.tolist() == [
+        False, False, True, True
+    ]
 
 
 def bypass(

@@ -136,7 +136,7 @@ def test_a_finished_run_is_not_redone(
     assert (workdir / "results.json").read_bytes() == results
 
 
-@pytest.mark.parametrize("change", ["images", "model"])
+@pytest.mark.parametrize("change", ["images", "model", "bounds"])
 def test_changes_do_not_reuse_stale_stages(
     change: str, compare: RunScript, finished: tuple[Path, str], small_model: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +145,8 @@ def test_changes_do_not_reuse_stale_stages(
     model, flags = small_model, ["--baselines=", "--threats=fgsm", "--attacks=bim-search"]
     if change == "images":
         flags += ["--shuffle", "--seed=1"]
+    elif change == "bounds":
+        flags += ["--bounds=-1,1"]
     else:
         other = keras.saving.load_model(small_model)
         other.layers[-1].bias.assign_add(np.linspace(0, 0.01, 10))
@@ -153,8 +155,8 @@ def test_changes_do_not_reuse_stale_stages(
     done = compare(model, workdir, *flags)
     assert done.returncode == 0, done.stderr
     made = {name.rsplit("-", 1)[0] for name in stages(workdir).keys() - before.keys()}
-    # Predictions depend on the model alone.
-    predictions = {"predictions"} if change == "model" else set()
+    # Predictions do not depend on which images are drawn.
+    predictions = set() if change == "images" else {"predictions"}
     parts = ("benign-fit", "benign-calibration", "benign-test", "fgsm-fit", "fgsm-test")
     costs = {f"cost-bim-search-{part}" for part in parts}
     costs |= {name.replace("cost-bim-search", "directions") for name in costs}

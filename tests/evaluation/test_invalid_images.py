@@ -42,7 +42,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ExperimentData:
     )
     labels = classifier.predict(images)
     return ExperimentData(
-        classifier, "saturated", Dataset(images, labels, images, labels), {"fgsm": FGSM(eps=0.2)},
+        classifier, {"model": "saturated"}, Dataset(images, labels, images, labels),
+        {"fgsm": FGSM(eps=0.2)},
         {"bim": AttackCost(attack=ATTACK)}, limit=40, slow_limits={}, shuffle=None,
         stages=Stages(tmp_path_factory.mktemp("work")), progress=SILENT,
     )

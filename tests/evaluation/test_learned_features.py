@@ -35,7 +35,8 @@ def data(classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Ex
 def make(classifier: Classifier, folder: Path) -> ExperimentData:
     """The data of an experiment with KD and LID on the digits."""
     return ExperimentData(
-        classifier, "digits", load_dataset("digits"), THREATS, {"lid": LID(), "kd": KD()},
+        classifier, {"model": "digits"}, load_dataset("digits"), THREATS,
+        {"lid": LID(), "kd": KD()},
         limit=40, slow_limits={}, shuffle=None, noise_seed=3, stages=Stages(folder),
         progress=NullProgress(),
     )

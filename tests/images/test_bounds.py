@@ -70,6 +70,9 @@ def test_bytes_that_are_scaled_already_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="from 0 to 255, got at most 1"):
         spec().check(BYTES // 255)
     assert not spec().check(BYTES * 0).any()
+    # A dark image within other bounds is bytes all the same, in whatever batch it comes.
+    dark = np.full((1, 16, 16, 1), 119, np.uint8)
+    np.testing.assert_allclose(spec((-104, 151)).check(dark), 15, atol=1e-4)
 
 
 def test_other_integers_are_pixels() -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from a2d_tf import Bounds, Classifier, InvalidInputError
 from a2d_tf.zoo import load_dataset
-from a2d_tf.images import load_adversarial, load_images
+from a2d_tf.images import load_adversarial, load_images, load_sources
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 6, 4, 3), np.uint8)
 
@@ -93,6 +93,12 @@ def test_failed_adversarial_images_are_left_out_of_a_fit(
     np.testing.assert_array_equal(
         load_adversarial(tmp_path / "crafted.npz", signed.input_spec), everything[success]
     )
+    assert load_sources(tmp_path / "crafted.npz", signed.input_spec).tolist() == [-1, -1, -1]
+    np.savez(tmp_path / "known.npz", images=PIXELS, success=success, source=np.arange(10, 15))
+    assert load_sources(tmp_path / "known.npz", signed.input_spec).tolist() == [10, 12, 13]
+    np.savez(tmp_path / "unfit.npz", images=PIXELS, source=np.arange(3))
+    with pytest.raises(InvalidInputError, match="expected source as 5 rows of benign images"):
+        load_sources(tmp_path / "unfit.npz", signed.input_spec)
     np.savez(tmp_path / "failed.npz", images=PIXELS, success=np.zeros(5, bool))
     with pytest.raises(InvalidInputError, match="that succeeded"):
         load_adversarial(tmp_path / "failed.npz", signed.input_spec)

@@ -96,6 +96,7 @@ def test_attack_cost(
         np.testing.assert_array_equal(stored["cost"], expected.cost)
         np.testing.assert_array_equal(stored["success"], expected.success)
         np.testing.assert_array_equal(stored["label"], classifier.predict(benign[:15]))
+        assert stored["valid"].tolist() == [True] * 15
         provenance = json.loads(str(stored["provenance"]))
     assert provenance["settings"]["attack"] == repr(preset("jsma", "mnist"))
     assert len(provenance["model_sha256"]) == 64 and "tensorflow" in provenance["versions"]

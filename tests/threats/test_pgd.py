@@ -1,6 +1,7 @@
 """Projected gradient descent: its ball, its randomness and its strength."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,3 +171,17 @@ def test_unfit_settings_are_one_line(settings: list[str], message: str) -> None:
 def test_an_attack_without_targets_cannot_be_targeted() -> None:
     with pytest.raises(InvalidInputError, match="takes targets, got bim"):
         threats.adjusted(threats.preset("bim-a"), ["targeted=true"])
+
+
+def test_a_threat_of_ones_own_follows_its_own_loss(model: Any, benign: np.ndarray) -> None:
+    class Lowest(PGD):
+        def loss_of(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            return -tf.reduce_sum(logits, axis=1)
+
+    classifier = Classifier(model)  # with no graphs yet
+    labels = classifier.predict(benign[:8])
+    own = Lowest(eps=0.1, steps=3)
+    alone = own.craft(Classifier(model), benign[:8], labels).images
+    plain = PGD(eps=0.1, steps=3).craft(classifier, benign[:8], labels).images
+    np.testing.assert_array_equal(own.craft(classifier, benign[:8], labels).images, alone)
+    assert np.abs(alone - plain).max() > 0.05

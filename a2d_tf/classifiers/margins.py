@@ -1,0 +1,19 @@
+"""How far a class leads the others, in logits."""
+
+import tensorflow as tf
+
+
+def without(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """Logits [n,K], with the logit of each label i32[n] replaced by the lowest number."""
+    left = tf.one_hot(label, tf.shape(logits)[1], on_value=True, off_value=False)
+    return tf.where(left, logits.dtype.min, logits)
+
+
+def smooth_lead(logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """By how much f32[n] the other classes lead each label i32[n]: logsumexp(others) - logit.
+
+    The cross-entropy of the label is its softplus. So the two gradients have one direction, but
+    this one does not vanish where the classifier is certain.
+    """
+    own = tf.gather(logits, label, batch_dims=1)
+    return tf.reduce_logsumexp(without(logits, label), axis=1) - own
