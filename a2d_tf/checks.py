@@ -65,9 +65,13 @@ def integer(
       InvalidInputError: it is not an integer, or out of range.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise InvalidInputError(f"expected {what} to be an integer, got {value!r}")
+        raise InvalidInputError(
+            f"expected {what} to be an integer, got {value!r}; give a whole number"
+        )
     if value < minimum:
-        raise InvalidInputError(f"expected {what} of at least {minimum}, got {value}")
+        raise InvalidInputError(
+            f"expected {what} of at least {minimum}, got {value}; give a larger one"
+        )
     if maximum is not None and value > maximum:
         raise InvalidInputError(f"expected {what} from {minimum} to {maximum}, got {value}")
     return int(value)
@@ -87,13 +91,13 @@ def number(
         raise InvalidInputError(f"expected {what} to be a number, got {value!r}")
     result = float(value)
     if minimum is None and not 0 < result < math.inf:
-        raise InvalidInputError(f"expected {what} > 0, got {value}")
+        raise InvalidInputError(f"expected {what} > 0, got {value}; give a positive number")
     if not math.isfinite(result):
         raise InvalidInputError(f"expected {what} to be finite, got {value}")
     if minimum is not None and result < minimum:
-        raise InvalidInputError(f"expected {what} >= {minimum:g}, got {value}")
+        raise InvalidInputError(f"expected {what} >= {minimum:g}, got {value}; give a larger one")
     if maximum is not None and result > maximum * (1 + 1e-9):
-        raise InvalidInputError(f"expected {what} <= {maximum:g}, got {value}")
+        raise InvalidInputError(f"expected {what} <= {maximum:g}, got {value}; give a smaller one")
     return result
 
 
@@ -145,9 +149,14 @@ def class_labels(
             f"{list(array.shape)}{hint}"
         )
     if count and array.min() < 0:
-        raise InvalidInputError(f"expected {what} >= 0, got {array.min()}")
+        raise InvalidInputError(
+            f"expected {what} >= 0, got {array.min()}; number the classes from 0"
+        )
     if count and classes is not None and array.max() >= classes:
-        raise InvalidInputError(f"expected {what} below the {classes} classes, got {array.max()}")
+        raise InvalidInputError(
+            f"expected {what} below the {classes} classes, got {array.max()}; number the classes "
+            "from 0, in the order of the classifier's outputs"
+        )
     return array.astype(np.int64)
 
 

@@ -89,18 +89,27 @@ def as_commands(text: str) -> str:
     )
 
 
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Prints the warnings of a block after it, before its error if there is one."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("default", UserWarning)
+        try:
+            yield
+        finally:
+            for warning in caught:
+                print(f"note: {warning.message}", file=sys.stderr)
+
+
 def _guarded(main: Callable[[], None]) -> None:
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("default", UserWarning)
+        with _notes():
             check_places()
             if "max_decoded_gib" in FLAGS:
                 with about("max_decoded_gib"):
                     limits.set_max_decoded_gib(FLAGS.max_decoded_gib)
             main()
-        for warning in caught:
-            print(f"note: {warning.message}", file=sys.stderr)
     except BrokenPipeError:
         raise
     except (A2DError, OSError) as error:

@@ -15,6 +15,7 @@ from absl import flags
 
 from a2d_tf import A2D, attacks, detectors
 from a2d_tf.detection.arguments import OWN
+from a2d_tf.detectors.calibration import least_count
 from a2d_tf.images import load_adversarial, load_images, load_sources
 from a2d_tf.scoring import distributed_measure
 from a2d_tf.storage import detector_folder
@@ -56,12 +57,20 @@ cli.define_json()
 def main() -> None:
     with cli.about("out"):
         detector_folder.check_free(cli.folder("out"))
+    if FLAGS.fpr is not None:
+        with cli.about("fpr"):
+            least_count(FLAGS.fpr)
     names = FLAGS.features
     if FLAGS.directions:
         names = [*(names or ["bim-search"]), "directions"]
     classifier = cli.load_classifier()
     with cli.about("features", "detector"):
         a2d = A2D(classifier, names or None, FLAGS.detector, preset=FLAGS.preset)
+    if a2d.detector.learns_from_adversarial and not FLAGS.adversarial:
+        cli.fail(
+            f"--adversarial: expected adversarial images for the detector {a2d.detector.name}, got "
+            "none; give some, or take a detector that learns from benign images alone"
+        )
     with cli.about("images"):
         benign = load_images(FLAGS.images, classifier.input_spec).images
     adversarial = source = None

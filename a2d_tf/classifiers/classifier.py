@@ -24,6 +24,7 @@ from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
 from a2d_tf.errors import InvalidInputError, UnsuitableClassifierError
 from a2d_tf.images.batching import Batch, ImageSource, iter_batches, to_array
 from a2d_tf.images.spec import Bounds, Images, InputSpec, Labels, Shape, check_bounds
+from a2d_tf.images.used_range import warn_of_other_range
 from a2d_tf.storage import files
 
 
@@ -361,15 +362,22 @@ class Classifier:
           needs_logits, needs_gradients: what the batches will be used for; see `preflight`.
           needs_labels: False for labels that are all 0, without a query.
           preflight: False for a classifier that was checked before; then no image, whatever the
-            classifier makes of it, raises an error for its batch.
+            classifier makes of it, raises an error for its batch. There is a warning if the pixels
+            of the first batch hardly use their range.
 
         Raises:
           InvalidInputError: images of the wrong shape, not finite or out of bounds.
           UnsuitableClassifierError: the classifier fails its preflight check.
         """
+        is_first = True
+
         def predict(checked: Images) -> Labels:
+            nonlocal is_first
             if preflight:
                 self.preflight(checked, logits=needs_logits, gradients=needs_gradients)
+            elif is_first:
+                warn_of_other_range(checked, self._bounds)
+            is_first = False
             if not needs_labels:
                 return np.zeros(len(checked), np.int64)
             rows = self._in_batches(self.decide, checked, batch_size)

@@ -14,6 +14,7 @@ from a2d_tf.classifiers.saved_model_logits import SavedModelLogits
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Bounds
 from a2d_tf.storage import files
+from a2d_tf.storage.detector_folder import DETECTOR_FILE
 from a2d_tf.storage.limits import check_decoded
 
 PYTORCH = (
@@ -101,6 +102,8 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = re.compile(r"could not locate|unknown layer|disallowed by default", re.IGNORECASE)
     found = next((line for line in lines if telling.search(line)), (lines or [""])[0])
+    if "File not found" in found:  # what Keras says of a file that is no archive
+        return "it is no zip archive, as .keras files are"
     # A line may hold the whole configuration of the model; its first sentence is enough.
     return found.split(". ")[0][:200] or type(error).__name__
 
@@ -114,6 +117,8 @@ def _remedy(path: Path, error: str) -> str:
             f"Keras {writer} wrote it and Keras {keras.__version__} is installed: install that "
             "version or a later one (pip install -U keras), or save the model again with this one"
         )
+    if (path / DETECTOR_FILE).is_file():
+        return "this folder holds a detector: load it with A2D.load (--detector)"
     if path.is_dir():
         return "export the model again, with model.export or tf.saved_model.save"
     if "safe_mode" in error or "disallowed by default" in error:

@@ -7,23 +7,33 @@ import numpy as np
 
 from a2d_tf.errors import DetectorWarning
 from a2d_tf.features import AttackCost, Feature, FeatureTable
-from a2d_tf.images.spec import Bounds, Images
+from a2d_tf.images.spec import Images, Labels
 
-MIN_SHARE_OF_RANGE = 0.05
 MAX_SHARE_AT_CAP = 0.5
+MAX_SHARE_OF_A_LABEL = 0.95
+FEW_IMAGES = 50  # of fewer, many may have one label by chance
 
 
-def warn_of_unused_range(benign: Images, bounds: Bounds) -> None:
-    """Warns if the pixels of benign images use a small part of their range only."""
-    if not benign.size:
+def warn_of_one_label(labels: Labels) -> None:
+    """Warns if the classifier gives nearly all benign images one label i64[N]."""
+    if len(labels) < FEW_IMAGES:
         return
-    used = float(benign.max() - benign.min())
-    share = used / float(np.max(bounds[1]) - np.min(bounds[0]))
-    if share < MIN_SHARE_OF_RANGE:
+    kinds, counts = np.unique(labels, return_counts=True)
+    if (share := counts.max() / len(labels)) >= MAX_SHARE_OF_A_LABEL:
         _warn(
-            f"the pixels of the benign images are between {benign.min():g} and {benign.max():g}, "
-            f"{share:.1%} of the bounds {tuple(bounds)}, and attacks take steps in fractions of "
-            "these; give the bounds of the images that the classifier was trained on"
+            f"the classifier gives {share:.0%} of the benign images the label "
+            f"{kinds[counts.argmax()]}; give images of all classes, and check that bounds and "
+            "preprocessing are those of its training"
+        )
+
+
+def warn_of_copies(benign: Images) -> None:
+    """Warns if most of the benign images are copies of others."""
+    different = len({image.tobytes() for image in benign})
+    if len(benign) >= FEW_IMAGES and different <= len(benign) / 2:
+        _warn(
+            f"only {different} of the {len(benign)} benign images differ, so that the "
+            "false-positive rate need not hold; give images without copies"
         )
 
 

@@ -11,7 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2d_tf import attacks, checks
 from a2d_tf.classifiers import Classifier
-from a2d_tf.detection.fit_warnings import warn_of_costs_at_the_cap, warn_of_unused_range
+from a2d_tf.detection.fit_warnings import (
+    warn_of_copies,
+    warn_of_costs_at_the_cap,
+    warn_of_one_label,
+)
 from a2d_tf.detection.state import DetectorState, check_combination, fit_detector
 from a2d_tf.detectors import Detector
 from a2d_tf.detectors.calibration import check_count
@@ -27,6 +31,7 @@ from a2d_tf.features import (
 )
 from a2d_tf.features.base import OnFinished
 from a2d_tf.images.batching import ImageSource, to_array
+from a2d_tf.images.used_range import warn_of_unused_range
 from a2d_tf.images.spec import Bounds, Images
 
 
@@ -84,6 +89,7 @@ def fit(
         options = options._replace(fpr=None)
     every = to_array(benign, classifier.input_spec)
     warn_of_unused_range(every, classifier.bounds)
+    warn_of_copies(every)
     fitted_on, others = (every, every[:0]) if options.fpr is None else (every[::2], every[1::2])
     parts = _parts(classifier, fitted_on, len(every), adversarial, options)
     counts = [len(part.images) for part in parts]
@@ -102,6 +108,7 @@ def fit(
         for part in parts
     ]
     warn_of_costs_at_the_cap(fitted, tables[0])
+    warn_of_one_label(tables[0].labels)
     columns = {
         name: tuple(feature.column_names(name, tables[0].features[name].values.shape[1]))
         for name, feature in fitted.items()

@@ -67,7 +67,8 @@ def _classes(instance: Any) -> Iterator[type]:
     if dataclasses.is_dataclass(instance):
         for field in dataclasses.fields(instance):
             value = getattr(instance, field.name)
-            if isinstance(value, Goal) or callable(value) and not isinstance(value, type):
+            is_part = dataclasses.is_dataclass(value) or isinstance(value, type)
+            if isinstance(value, Goal) or callable(value) and not is_part:
                 raise InvalidInputError(
                     f"expected settings whose text says what they are, got {field.name} = "
                     f"{value!r} of {type(instance).__name__}; craft these images yourself, or "

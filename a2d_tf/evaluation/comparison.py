@@ -23,6 +23,7 @@ from a2d_tf.evaluation.methods import (
 )
 from a2d_tf.evaluation.model_and_dataset import DEFAULT_MODELS, model_and_dataset
 from a2d_tf.evaluation.own_settings import OWN, own_attacks, own_threats
+from a2d_tf.evaluation.splits import check_mixed
 from a2d_tf.evaluation.summary import ScoresByThreat
 from a2d_tf.features import AttackCost, DirectionCosts, Feature
 from a2d_tf.images.spec import Bounds
@@ -171,6 +172,8 @@ def prepare(
         comparison.dataset, model, stages, bounds=comparison.bounds, loading=comparison.loading,
         data_dir=data_dir, seed=comparison.seed, progress=progress,
     )
+    if not comparison.shuffle:
+        check_mixed(dataset.y_test)
     for feature in (one for method in baselines.values() for one in method.features.values()):
         feature.check(classifier)  # before anything is computed
     data = ExperimentData(

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.images.spec import Labels
 
 FIT, CALIBRATION, TEST = "fit", "calibration", "test"
 MIN_FIT = 100  # so that K = 100 neighbours are not simply all inputs of the fit
@@ -29,13 +30,28 @@ def split(
     sizes = next(available, None)
     if sizes is None:
         raise InvalidInputError(
-            f"expected at least {sum(split_sizes(1))} correctly classified test images and a "
-            f"limit of 1, got {len(correct)} and {limit}; use a better classifier or more images"
+            f"expected at least {sum(split_sizes(1))} test images that the classifier gets right, "
+            f"got {len(correct)}; give more images, or check that the bounds and the numbers of "
+            "the classes are those of the classifier"
         )
     if shuffle is not None:
         correct = np.random.default_rng(shuffle).permutation(correct)
     test, fit, calibration, _ = np.split(correct, np.cumsum(sizes))
     return {FIT: fit, CALIBRATION: calibration, TEST: test}
+
+
+def check_mixed(labels: Labels) -> None:
+    """Raises InvalidInputError if images come class by class, so that the first ones lack classes.
+
+    Args:
+      labels: i64[N], in the order of the images.
+    """
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) > 1 and counts.max() > 1 and (np.diff(labels) >= 0).all():
+        raise InvalidInputError(
+            "expected test images of all classes in mixed order, since the first ones are tested "
+            "and fitted on, got them class by class; pass --shuffle (shuffle=True), or mix them"
+        )
 
 
 def split_sizes(limit: int) -> tuple[int, int, int]:

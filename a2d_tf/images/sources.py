@@ -64,7 +64,8 @@ def is_array(images: Any) -> bool:
     elif isinstance(images, (str, bytes, dict, set)):
         raise InvalidInputError(
             f"expected images as an array or as a dataset, got a {type(images).__name__}; load "
-            "files with a2d_tf.images.load_images, and take the images out of a dictionary"
+            "files with a2d_tf.images.load_images(path, classifier.input_spec), and take images "
+            "out of a dictionary"
         )
     return not isinstance(images, (tf.data.Dataset, keras.utils.PyDataset, ImageStream))
 

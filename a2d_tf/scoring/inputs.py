@@ -84,7 +84,7 @@ class _Input:
                 yield self._failed(name, place, " ".join(str(error).split()))
         if len(self.problems) == len(self.names):
             raise InvalidInputError(
-                f"expected rows in {self.root.path}, got {self.problems[0]}; check the files"
+                f"expected rows in {self.root.path}, got none, since {self.problems[0]}"
             )
 
     def _failed(self, name: str, place: Place, problem: str) -> Part:

@@ -103,7 +103,7 @@ def _check_writable(folder: Path) -> None:
             probe.flush()
     except OSError as error:
         raise InvalidInputError(
-            f"expected a place with room to write to, got {folder} ({error.strerror}); make room "
+            f"expected a place that can be written to, got {folder} ({error.strerror}); make room "
             "or choose another place"
         ) from error
 

@@ -30,7 +30,7 @@ def read_dataset(path: Path, bounds: Bounds, input_shape: Shape | None) -> Array
         is scaled to the bounds, or floats within the bounds; labels are integers from 0. Or a
         folder of image files, all for testing: of subfolders, one for each class, or of files whose
         names begin with the number of their class. Subfolders whose names begin with a number have
-        that class, and otherwise their place by name.
+        that class, and otherwise their place by name. The images come in turns, one of each class.
       bounds: the range of the pixels.
       input_shape: (H, W, C), to which image files are resized; 224x224x3 if it is None.
 
@@ -78,7 +78,7 @@ def _labels(array: NDArray[np.generic], count: int, what: str) -> Labels:
     ).any():
         raise InvalidInputError(
             f"expected {count} integer labels from 0 as {what}, got {array.size} of {array.dtype}; "
-            "give one for each image"
+            "give an integer for each image, such as numpy.argmax(labels, axis=1) of one-hot ones"
         )
     return array.reshape(-1).astype(np.int64)
 
@@ -117,7 +117,20 @@ def _labelled_files(folder: Path) -> list[tuple[Path, int]]:
             f"expected a folder of images per class, or image files ({', '.join(IMAGE_SUFFIXES)}) "
             f"whose names begin with their class, in {folder}, got none"
         )
-    return labelled
+    return _mixed(labelled)
+
+
+def _mixed(labelled: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
+    """The first file of every class, then the second of every class, and so on.
+
+    What takes the first images of a folder then gets images of all classes.
+    """
+    places: dict[int, int] = {}
+    order = []
+    for row, (_, label) in enumerate(labelled):
+        order.append((places.setdefault(label, 0), label, row))
+        places[label] += 1
+    return [labelled[row] for _, _, row in sorted(order)]
 
 
 def _numbers(paths: list[Path]) -> list[int]:

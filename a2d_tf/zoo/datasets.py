@@ -39,6 +39,10 @@ class Dataset(NamedTuple):
 
     def check_classes(self, count: int, name: str) -> None:
         """Raises InvalidInputError if a label is beyond the classifier's number of classes."""
+        if not len(self.x_test):
+            raise InvalidInputError(
+                f"expected test images in {name}, got none; give some as x_test and y_test"
+            )
         if self.classes > count:
             raise InvalidInputError(
                 f"expected classes from 0 to {count - 1}, as the classifier has, got "

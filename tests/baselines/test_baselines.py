@@ -228,11 +228,11 @@ def test_activations_are_those_of_the_non_linear_layers_and_the_output():
     features = layers.add([features, layers.Activation("tanh")(features)])
     model = keras.Model(inputs, layers.Dense(3)(features))
     images = tf.constant(np.random.default_rng(0).normal(size=(7, 2, 2, 1)), tf.float32)
-    leaky, tanh, logits = network.activations(model, images)
+    leaky, tanh, logits = network.activations(Classifier(model), images)
     np.testing.assert_allclose(tanh, np.tanh(leaky), rtol=1e-5)
     np.testing.assert_allclose(logits, model(images), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(
-        network.last_hidden(model, images), leaky + tanh, rtol=1e-5, atol=1e-6
+        network.last_hidden(Classifier(model), images), leaky + tanh, rtol=1e-5, atol=1e-6
     )
 
 

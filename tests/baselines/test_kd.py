@@ -31,7 +31,7 @@ def variance(model, images, passes=50, seed=0):
 
     @tf.function(input_signature=[tf.TensorSpec((None, *classifier.input_shape))])
     def function(batch):
-        return network.dropout_variance(model, batch, passes=passes, seed=seed)
+        return network.dropout_variance(classifier, batch, passes=passes, seed=seed)
 
     return function(tf.constant(images)).numpy()
 
@@ -142,7 +142,7 @@ def test_batch_normalization_and_augmentation_stay_in_inference_mode():
     images = pixels(*np.random.default_rng(0).normal(size=(9, 2)))
     np.testing.assert_array_equal(variance(model, images), np.zeros(9))
     np.testing.assert_allclose(
-        network.activations(model, tf.constant(images))[-1],
+        network.activations(Classifier(model), tf.constant(images))[-1],
         model(images, training=False), rtol=1e-6,
     )
     for old, new in zip(before, model.get_weights(), strict=True):
