@@ -1,8 +1,8 @@
 """How far a detector can be trusted on a model: attacks that know the detector.
 
   python scripts/adaptive.py --model=lenet.keras --images=benign.npz \\
-      --detectors=bim,directions,bim+directions --kappas=0,5,10,20 --eps=0.1,0.2,0.3 \\
-      --l2=1,2,4 --out=adaptive.json
+      --detectors=detector_a,detector_b,detector_a+detector_b --kappas=0,5,10,20 \\
+      --eps=0.1,0.2,0.3 --l2=1,2,4 --out=adaptive.json
 
 The model is any file that fit_detector.py takes, and the images are an .npz or a folder. Detectors
 are folders that fit_detector.py wrote for this model; one+other judges by both at once, and flags

@@ -96,7 +96,8 @@ def define_model_flags(*, otherwise: str | None = None) -> None:
     )
     flags.DEFINE_string("signature", None, "Of a SavedModel; serving_default, or the only one.")
     flags.DEFINE_string("output", None, "Of several: the logits, probabilities or labels.")
-    flags.DEFINE_bool("probabilities", None, "Whether the output is probabilities; else looked at.")
+    flags.DEFINE_bool("probabilities", None, "Whether the outputs are probabilities. By default "
+                      "the outputs themselves tell.")
     define_imports()
     define_bounds()
     define_limit()

@@ -28,7 +28,7 @@ cli.define_folder(
     "workdir", "Where stages and results go; runs/DATASET by default.",
     default=lambda: os.path.join("runs", Path(FLAGS.dataset).stem),
 )
-cli.define_model_flags(otherwise="none trains one")
+cli.define_model_flags(otherwise="without it, one is trained for digits, mnist or cifar10")
 flags.DEFINE_integer(
     "limit", None, f"Test images per cell; {LIMIT}, for digits {DIGITS_LIMIT}.", lower_bound=1
 )

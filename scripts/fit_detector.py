@@ -4,8 +4,9 @@
       --preset=mnist --detector=zscore --fpr=0.05 --out=detector
 
 By default the feature is response and the detector profile, as in Python. With --fpr, some of the
-benign images set the threshold and take no part in the fit. Without it, the detector's own
-threshold holds. Images that craft.py saw fail are left out.
+benign images set the threshold and take no part in the fit. Without it, the default detector flags
+about 10 % of benign images, and others have a threshold of their own. Images that craft.py saw fail
+are left out.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from a2d_tf.scoring import distributed_measure
 from a2d_tf.storage import detector_folder
 
 FLAGS = flags.FLAGS
+ONE_SIDED = [name for name, one in detectors.REGISTRY.items() if not one.is_two_sided]
 cli.define_model_flags()
 cli.define_path("images", "Benign images: .npz or folder.", required=True)
 cli.define_path("adversarial", "Adversarial images, for detectors that learn from them.")
@@ -28,7 +30,7 @@ cli.define_names(
     "features", [],
     f"What is measured: costs of attacks, out of {', '.join(attacks.PRESETS['mnist'])}; and others,"
     f" out of {', '.join(cli.feature_names())}, or as module:Class. By default "
-    "response; for a detector that takes its columns for costs, bim-search.",
+    f"response; for the detectors {', '.join(ONE_SIDED)}, bim-search.",
 )
 flags.DEFINE_alias("attacks", "features")
 flags.DEFINE_enum(
@@ -36,9 +38,9 @@ flags.DEFINE_enum(
     f"Whose published settings; {OWN} chooses steps for the model, on the benign images.",
 )
 flags.DEFINE_enum(
-    "detector", None, list(detectors.REGISTRY), "What judges the features. By default profile or "
-    "conformal, which learn from benign images alone: profile where it is not known of the "
-    "features on which side adversarial images lie, as of response.",
+    "detector", None, list(detectors.REGISTRY), "What judges the features. By default profile if "
+    "adversarial images may lie on either side of benign ones, as with response, and otherwise "
+    "conformal. Both learn from benign images alone.",
 )
 flags.DEFINE_bool("directions", False, "Deprecated: --features=...,directions.")
 flags.DEFINE_bool(

@@ -1,7 +1,7 @@
 """The columns of a comparison: each is a way to detect, features and a detector over them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sklearn.base
@@ -124,7 +124,8 @@ def simplest_methods() -> dict[str, Method]:
 
 def default_methods() -> dict[str, Method]:
     """What `A2D` does by default."""
-    return {DEFAULT: baseline(DEFAULT, seed=0)}
+    method = baseline(DEFAULT, seed=0)
+    return {DEFAULT: replace(method, description=f"the default, A2D(model): {method.description}")}
 
 
 def cost_methods(data: ExperimentData) -> dict[str, Method]:

@@ -77,8 +77,8 @@ def page(
 
 
 COSTS = (
-    "Iterations that each attack needs to change the model's answer. A cost at the cap is "
-    "censored: the attack gave up, and the true cost is unknown."
+    "Iterations that each attack needs to change the model's answer. A cost at the cap means that "
+    "the attack gave up: the true cost is larger."
 )
 GALLERY = (
     "Images that {} flags, and images that it does not, with the threshold at which 5 % of the "

@@ -57,8 +57,8 @@ def _table(rows: Sequence[Row]) -> DataTable:
     return DataTable(
         "AUROC: how often the cost of a random adversarial image is lower than that of a random "
         "benign one, with its 95 % interval. Separation: 0 for an AUROC of 0.5, 1 for a perfect "
-        "one. At cap: share of the benign images that cost as much as the attack can. "
-        "Pareto-optimal: no other attack separates better in less time.",
+        "one; per second, it is divided by the time. At cap: share of the benign images that cost "
+        "as much as the attack can. Pareto-optimal: no other attack is both better and quicker.",
         ["attack", "AUROC", "seconds per image", "separation per second", "median cost, benign",
          "median cost, adversarial", "at cap", "Pareto-optimal"],
         [[

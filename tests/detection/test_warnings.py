@@ -47,3 +47,26 @@ def test_a_sound_fit_says_nothing(
     with warnings.catch_warnings():
         warnings.simplefilter("error", DetectorWarning)
         A2D(classifier, ATTACK, detectors.ZScore(votes=1)).fit(benign[:60], fpr=fpr)
+
+
+def test_one_label_and_copies(classifier: Classifier, benign: np.ndarray) -> None:
+    labels = classifier.predict(benign)
+    with pytest.warns(DetectorWarning, match="gives 100% of the benign images the label 3; give"):
+        zeros = np.concatenate([benign[labels == 3], benign[labels == 3] * np.float32(0.999)])
+        A2D(classifier, "margin", "zscore").fit(zeros[:60])
+    with pytest.warns(DetectorWarning, match="only 20 of the 60 benign images differ"):
+        A2D(classifier, "margin", "zscore").fit(np.tile(benign[:20], (3, 1, 1, 1)))
+
+
+def test_images_of_another_range_than_those_of_the_fit(
+    classifier: Classifier, benign: np.ndarray
+) -> None:
+    wide = Classifier(lambda images: classifier(images / 255), Bounds(0, 255))
+    a2d = A2D(wide, "margin", "zscore").fit(255 * benign[:60])
+    for judge in (a2d.predict, a2d.is_adversarial):
+        with pytest.warns(DetectorWarning, match=r"hardly anything of the bounds \(0\.0, 255\.0\)"):
+            judge(benign[:20])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DetectorWarning)
+            judge(255 * benign[:20])
+            judge(np.zeros_like(benign[:3]))

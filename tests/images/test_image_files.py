@@ -47,6 +47,17 @@ def test_imagenet_reads_a_folder_per_class(tmp_path: Path) -> None:
     assert dataset.x_test.shape == (2, 224, 224, 3) and dataset.y_test.tolist() == [0, 1]
 
 
+def test_images_of_a_folder_come_in_turns_of_classes(tmp_path: Path) -> None:
+    for name, count in (("cat", 3), ("dog", 1), ("eel", 2)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            grey = np.full((4, 4, 1), 50 * number, np.uint8)
+            tf.io.write_file(str(tmp_path / name / f"{number}.png"), tf.io.encode_png(grey))
+    dataset = load_dataset(f"{tmp_path}/", input_shape=(4, 4, 1))
+    assert dataset.y_test.tolist() == [0, 1, 2, 0, 2, 0]
+    np.testing.assert_allclose(255 * dataset.x_test[:, 0, 0, 0], [0, 0, 0, 50, 50, 100], atol=0.01)
+
+
 def test_npz_of_bytes_is_scaled_to_the_bounds(tmp_path: Path, signed: Classifier) -> None:
     np.savez(tmp_path / "images.npz", images=PIXELS)
     names, images = load_images(tmp_path / "images.npz", signed.input_spec)

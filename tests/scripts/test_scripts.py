@@ -230,7 +230,10 @@ BAD = {
     "Z-score with adversarial images": (
         (*FIT, "--images=benign.npz", "--adversarial=few.npz"), "expected benign images alone"
     ),
-    "K-NN without adversarial images": ((*FIT, "--detector=knn"), "and 0 adversarial"),
+    "K-NN without adversarial images": (
+        (*FIT, "--detector=knn"), "--adversarial: expected adversarial images for the detector knn"
+    ),
+    "a rate of 500 %": ((*FIT, "--fpr=5"), "--fpr: expected a false-positive rate in (0, 1)"),
     "no such module": ((*FIT, "--features=nothing:There"), "expected a feature at module:Class"),
     "a detector that cannot judge": (
         (*FIT, "--features=kd", "--detector=zscore"), "weighs its columns for kd"
