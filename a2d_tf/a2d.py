@@ -340,6 +340,7 @@ class A2D:
         if unknown := [name for name in params if name not in known]:
             raise InvalidInputError(
                 f"expected parameters out of {', '.join(known)}, got {', '.join(unknown)}"
+                "; take one of these"
             )
         arguments |= {name: value for name, value in params.items() if "__" not in name}
         settings = {

@@ -51,8 +51,10 @@ def lookup(
       InvalidInputError: there is no option with this name.
     """
     if not isinstance(name, str) or name not in options:
-        end = f"; {remedy}" if remedy else ""
-        raise InvalidInputError(f"expected {what} out of {', '.join(options)}, got {name!r}{end}")
+        raise InvalidInputError(
+            f"expected {what} out of {', '.join(options)}, got {name!r}; "
+            f"{remedy or 'take one of these'}"
+        )
     return options[name]
 
 
@@ -73,7 +75,10 @@ def integer(
             f"expected {what} of at least {minimum}, got {value}; give a larger one"
         )
     if maximum is not None and value > maximum:
-        raise InvalidInputError(f"expected {what} from {minimum} to {maximum}, got {value}")
+        raise InvalidInputError(
+            f"expected {what} from {minimum} to {maximum}, got {value}"
+            "; give one within these"
+        )
     return int(value)
 
 
@@ -88,12 +93,18 @@ def number(
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
-        raise InvalidInputError(f"expected {what} to be a number, got {value!r}")
+        raise InvalidInputError(
+            f"expected {what} to be a number, got {value!r}"
+            "; give a number"
+        )
     result = float(value)
     if minimum is None and not 0 < result < math.inf:
         raise InvalidInputError(f"expected {what} > 0, got {value}; give a positive number")
     if not math.isfinite(result):
-        raise InvalidInputError(f"expected {what} to be finite, got {value}")
+        raise InvalidInputError(
+            f"expected {what} to be finite, got {value}"
+            "; give a finite number"
+        )
     if minimum is not None and result < minimum:
         raise InvalidInputError(f"expected {what} >= {minimum:g}, got {value}; give a larger one")
     if maximum is not None and result > maximum * (1 + 1e-9):
@@ -121,7 +132,10 @@ def boolean(value: Any, what: str) -> bool:
       InvalidInputError: it is neither True nor False.
     """
     if not isinstance(value, (bool, np.bool_)):
-        raise InvalidInputError(f"expected {what} to be True or False, got {value!r}")
+        raise InvalidInputError(
+            f"expected {what} to be True or False, got {value!r}"
+            "; give one of the two"
+        )
     return bool(value)
 
 
@@ -143,10 +157,10 @@ def class_labels(
     if array.shape == (count, 1):
         array = array[:, 0]
     if array.shape != (count,) or (count and not np.issubdtype(array.dtype, np.integer)):
-        hint = "; give numpy.argmax(labels, axis=1)" if array.ndim == 2 else ""
+        hint = "numpy.argmax(labels, axis=1)" if array.ndim == 2 else "an integer for each"
         raise InvalidInputError(
             f"expected {count} integer {what}, one per image, got {array.dtype} of shape "
-            f"{list(array.shape)}{hint}"
+            f"{list(array.shape)}; give {hint}"
         )
     if count and array.min() < 0:
         raise InvalidInputError(

@@ -67,6 +67,7 @@ class LID(Feature):
         if size < 2:
             raise InvalidInputError(
                 f"expected at least 4 benign images to fit LID, got {len(data.benign)}"
+                "; give more"
             )
         rows = choose_minibatches(len(data.benign), size, self.minibatches + 1, self.seed)
         activations = classifier.graph(

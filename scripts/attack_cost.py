@@ -44,7 +44,7 @@ def main() -> None:
         queries=table.queries[:, 0],
         gradients=table.gradients[:, 0],
         label=table.labels,
-        valid=table.valid,
+        valid=table.valid[:, 0],
         provenance=provenance(FLAGS.model, attack=repr(attack), bounds=repr(cli.bounds())),
     )
     within, invalid = float(table.success.mean()), int((~table.valid).sum())

@@ -91,15 +91,18 @@ def as_commands(text: str) -> str:
 
 @contextmanager
 def _notes() -> Iterator[None]:
-    """Prints the warnings of a block after it, before its error if there is one."""
+    """Prints the warnings of a block after it, or adds them to the line of its error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", UserWarning)
         try:
             yield
-        finally:
-            for warning in caught:
-                print(f"note: {warning.message}", file=sys.stderr)
+        except BrokenPipeError:
+            raise
+        except (A2DError, OSError) as error:
+            fail("".join([str(error), *(f" (note: {one.message})" for one in caught)]))
+    for warning in caught:
+        print(f"note: {warning.message}", file=sys.stderr)
 
 
 def _guarded(main: Callable[[], None]) -> None:
@@ -110,10 +113,6 @@ def _guarded(main: Callable[[], None]) -> None:
                 with about("max_decoded_gib"):
                     limits.set_max_decoded_gib(FLAGS.max_decoded_gib)
             main()
-    except BrokenPipeError:
-        raise
-    except (A2DError, OSError) as error:
-        fail(error)
     except KeyboardInterrupt:
         fail("stopped")
 

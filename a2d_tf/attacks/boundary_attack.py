@@ -136,6 +136,7 @@ class DBA(Attack):
             raise InvalidInputError(
                 f"expected start images of shape {noise.shape[1:].as_list()}, as the classifier "
                 f"takes, got {list(images.shape[1:])}"
+                "; resize them"
             )
         with tf.init_scope():
             known = tf.constant(images)

@@ -62,6 +62,7 @@ class CarliniWagner(Attack):
             raise InvalidInputError(
                 f"expected at least one iteration for each of {self.binary_search_steps} "
                 f"constants, got max_iterations = {self.max_iterations}"
+                "; raise max_iterations"
             )
 
     @property

@@ -85,7 +85,10 @@ def time_attack(
     every = _batches(classifier, attack, images, SATURATED)
     sample = next((batch.images for batch in every), None)
     if sample is None:
-        raise InvalidInputError("expected at least one image to measure with, got none")
+        raise InvalidInputError(
+            "expected at least one image to measure with, got none"
+            "; give some"
+        )
     attack.run(classifier, sample[:2], batch_size=batch_size)  # traces the graph
     passes = _Limit(classifier, attack, sample, max(batch_size, SATURATED))
     passes.repeat(PASSES)

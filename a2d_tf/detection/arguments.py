@@ -31,7 +31,10 @@ def as_features(features: Any, preset: str) -> dict[str, Feature | str]:
             )
         features = dict(zip(names, listed))
     if not features:
-        raise InvalidInputError("expected at least one attack or another feature, got none")
+        raise InvalidInputError(
+            "expected at least one attack or another feature, got none"
+            "; name one"
+        )
     return {str(name): _as_feature(feature, preset) for name, feature in features.items()}
 
 

@@ -165,8 +165,10 @@ def _check_registered(name: str, feature: Feature) -> None:
             raise InvalidInputError(
                 f"expected attacks out of {', '.join(attacks.REGISTRY)} to save, got {name} "
                 "of another class"
+                "; register the class in attacks.REGISTRY"
             )
     elif REGISTRY.get(feature.name) is not type(feature):
         raise InvalidInputError(
             f"expected features out of {', '.join(REGISTRY)} to save, got {name} of another class"
+            "; give the class a name of its own"
         )

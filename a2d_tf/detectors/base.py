@@ -172,6 +172,7 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         if columns.shape[1] != self.n_features_in_:
             raise InvalidInputError(
                 f"expected {self.n_features_in_} columns as in the fit, got {columns.shape[1]}"
+                "; measure the features of the fit"
             )
         starts = range(0, len(columns), self.rows_at_once)
         parts = [self.graph_score(columns[start:start + self.rows_at_once]) for start in starts]
@@ -326,6 +327,7 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
             raise InvalidInputError(
                 f"expected settings out of {', '.join(known) or 'none'} for "
                 f"{type(self).__name__}, got {', '.join(unknown)}"
+                "; take one of these"
             )
         if params:
             changed = type(self)(**(known | params))

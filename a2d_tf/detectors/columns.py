@@ -54,14 +54,20 @@ def checked_columns(X: ArrayLike) -> Columns:
         columns = given.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"expected columns of real numbers, got {given.dtype} ({error})"
+            f"expected columns of real numbers, got {given.dtype} ({error}); convert them"
         ) from error
     if columns.ndim == 1:
         columns = columns[:, None]
     if columns.ndim != 2 or columns.shape[1] == 0:
-        raise InvalidInputError(f"expected columns of shape [N, D], got {list(columns.shape)}")
+        raise InvalidInputError(
+            f"expected columns of shape [N, D], got {list(columns.shape)}; give rows of inputs"
+        )
     if not np.isfinite(columns).all():
-        raise InvalidInputError("expected finite columns, got infinite or NaN ones")
+        rows = np.flatnonzero(~np.isfinite(columns).all(axis=1))
+        raise InvalidInputError(
+            f"expected finite columns, got infinite or NaN ones in {len(rows)} of {len(columns)} "
+            f"rows, the first of them row {rows[0]}; leave these out"
+        )
     return columns
 
 
@@ -76,10 +82,12 @@ def checked_labels(y: ArrayLike | None, count: int) -> NDArray[np.bool_]:
     labels = np.asarray(y)
     if labels.shape != (count,):
         raise InvalidInputError(
-            f"expected is_adversarial of shape [{count}], got {list(labels.shape)}"
+            f"expected is_adversarial of shape [{count}], got {list(labels.shape)}; give one for "
+            "each input"
         )
     if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         raise InvalidInputError(
             f"expected is_adversarial as booleans or 0 and 1, got {labels.dtype} of other values"
+            "; give True for adversarial inputs"
         )
     return labels.astype(np.bool_)

@@ -58,6 +58,7 @@ class ZScore(Detector):
         if benign < MIN_INPUTS:
             raise InvalidInputError(
                 f"expected at least {MIN_INPUTS} benign images to fit a Z-score, got {benign}"
+                "; give more"
             )
 
     def _fit(self, columns: Columns, is_adversarial: NDArray[np.bool_]) -> dict[str, Any]:

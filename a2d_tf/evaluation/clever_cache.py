@@ -41,7 +41,10 @@ def cached_clever(
     """
     checked = to_array(images, classifier.input_spec)
     if not len(checked):
-        raise InvalidInputError("expected at least one image, got none")
+        raise InvalidInputError(
+            "expected at least one image, got none"
+            "; give some"
+        )
     stages = Stages(Path(workdir))
     key = classifier_key(classifier) | {"targets": list(targets), "sampling": repr(sampling)}
     prepare(classifier, checked, targets, batch_size)  # errors show before the run starts

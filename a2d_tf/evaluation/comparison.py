@@ -166,7 +166,10 @@ def prepare(
     for name in comparison.attacks:
         attacks.preset(name, "mnist" if own else comparison.preset)
     if not recipes or not comparison.attacks:
-        raise InvalidInputError("expected at least one threat and one attack, got none")
+        raise InvalidInputError(
+            "expected at least one threat and one attack, got none"
+            "; name some"
+        )
     stages = Stages(Path(workdir) / "stages")
     classifier, path, dataset = model_and_dataset(
         comparison.dataset, model, stages, bounds=comparison.bounds, loading=comparison.loading,

@@ -221,7 +221,10 @@ def _listed(attacks: Mapping[str, Attack] | Sequence[Attack] | Attack) -> list[A
         attacks = [attacks]
     listed = list(attacks.values()) if isinstance(attacks, Mapping) else list(attacks)
     if not listed:
-        raise InvalidInputError("expected at least one attack, got none")
+        raise InvalidInputError(
+            "expected at least one attack, got none"
+            "; name one"
+        )
     for attack in listed:
         if not isinstance(attack, Attack):
             raise InvalidInputError(

@@ -51,4 +51,5 @@ def _imported(path: str) -> Feature:
         return found()
     raise InvalidInputError(
         f"expected a subclass of a2d_tf.features.Feature at {path!r}, got {found!r}"
+        "; name a class that extends it"
     )

@@ -153,7 +153,10 @@ def _decoded(content: bytes, channels: int, place: str) -> tf.Tensor:
     try:
         header = read_header(content)
     except ValueError as error:
-        raise InvalidInputError(f"expected an image in {place}, got {error}") from error
+        raise InvalidInputError(
+            f"expected an image in {place}, got {error}"
+            "; replace the file or take it out"
+        ) from error
     decoded_size = header.height * header.width * BYTES_PER_PIXEL
     check_decoded(decoded_size, len(content), f"the image {place}")
     # These are decoded in their own colours, and made grey afterwards.
@@ -224,10 +227,16 @@ def _check_folder(folder: Path) -> None:
 def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
     shape, dtype = files.npz_header(path, "images")
     if not shape:
-        raise InvalidInputError(f"expected {path} to hold rows of 'images', got a number")
+        raise InvalidInputError(
+            f"expected {path} to hold rows of 'images', got a number"
+            "; save them as an array [N,H,W,C]"
+        )
     count = shape[0] if limit is None else min(shape[0], limit)
     if not count:
-        raise InvalidInputError(f"expected at least one image in {path}, got none")
+        raise InvalidInputError(
+            f"expected at least one image in {path}, got none"
+            "; put some there"
+        )
     check_dtype(dtype)
 
     def read(size: int) -> Iterator[Images]:
@@ -235,7 +244,10 @@ def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
             yield spec.check(rows)
 
     if 0 in shape[1:]:
-        raise InvalidInputError(f"expected images of pixels in {path}, got shape {list(shape)}")
+        raise InvalidInputError(
+            f"expected images of pixels in {path}, got shape {list(shape)}"
+            "; save arrays [N,H,W,C]"
+        )
     checked_shape = spec.with_channel(shape) if dtype == np.uint8 else shape
     spec.check_shape(checked_shape)
     return ImageStream(list(map(str, range(count))), spec, checked_shape[1:], read)

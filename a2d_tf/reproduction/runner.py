@@ -92,6 +92,7 @@ class ReproductionConfig:
         if not names:
             raise InvalidInputError(
                 f"expected a threat out of {', '.join(threats)}, got {', '.join(self.threats)}"
+                "; take some of these"
             )
         return {name: threats[name] for name in names} if isinstance(threats, Mapping) else names
 
@@ -151,6 +152,7 @@ def reproduce(
         raise InvalidInputError(
             f"expected datasets out of {', '.join(experiment.datasets)} for {name}, got "
             f"{', '.join(foreign)}"
+            "; take some of these"
         )
     if config.threats and not experiment.takes_threats:
         raise InvalidInputError(

@@ -129,7 +129,10 @@ def prepare(
       InvalidInputError, UnsuitableClassifierError: as `clever_score`, for any of the images.
     """
     if not len(targets):
-        raise InvalidInputError(f"expected a target out of {', '.join(TARGETS)}, got none")
+        raise InvalidInputError(
+            f"expected a target out of {', '.join(TARGETS)}, got none"
+            "; name one"
+        )
     integer(batch_size, "a batch size")
     for target in targets:
         if isinstance(target, str):
@@ -158,12 +161,14 @@ def _classes(target: str | ArrayLike, logits: Floats) -> Labels:
         raise InvalidInputError(
             f"expected a target out of {', '.join(TARGETS)}, or a class for all or each of {count} "
             f"images, got {asked.dtype} of shape {list(asked.shape)}"
+            "; give one of these"
         )
     chosen = np.broadcast_to(asked.astype(np.int64), (count,))
     if chosen.min() < 0 or chosen.max() >= classes:
         raise InvalidInputError(
             f"expected target classes from 0 to {classes - 1}, got {chosen.min()} to "
             f"{chosen.max()}"
+            "; number classes from 0"
         )
     own = np.flatnonzero(chosen == order[:, 0])
     if len(own):

@@ -145,12 +145,19 @@ def _images(values: Any, takes_bytes: bool, spec: InputSpec) -> NDArray[Any]:
     except (ValueError, OverflowError) as error:  # lists of several lengths
         raise InvalidInputError(
             f"expected images of one shape [{spec.sizes}], got lists of several lengths"
+            "; resize them"
         ) from error
     if images.dtype.kind not in "iuf":
-        raise InvalidInputError("expected images as lists of numbers, got others among them")
+        raise InvalidInputError(
+            "expected images as lists of numbers, got others among them"
+            "; send numbers alone"
+        )
     spec.check_shape(images.shape)
     if not images.size:
-        raise InvalidInputError(f"expected at least one image, got shape {list(images.shape)}")
+        raise InvalidInputError(
+            f"expected at least one image, got shape {list(images.shape)}"
+            "; send some"
+        )
     if not takes_bytes:
         return spec.check(images.astype(np.float64))
     if images.dtype.kind == "f" or images.min() < 0 or images.max() > np.iinfo(np.uint8).max:

@@ -31,6 +31,7 @@ class PGD(ProjectedThreat):
         if self.loss not in LOSSES:
             raise InvalidInputError(
                 f"expected PGD's loss out of {', '.join(LOSSES)}, got {self.loss!r}"
+                "; take one of these"
             )
 
     @property

@@ -132,7 +132,10 @@ def _fields(instance: Any) -> dict[str, Any]:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise InvalidInputError(f"expected a setting as name=value, got {text!r}")
+        raise InvalidInputError(
+            f"expected a setting as name=value, got {text!r}"
+            "; write it so"
+        )
     return name.strip(), value.strip()
 
 
@@ -142,4 +145,7 @@ def _parse(name: str, text: str, hint: Any) -> Any:
     try:
         return _PARSED[hint](text)
     except (KeyError, ValueError) as error:
-        raise InvalidInputError(f"expected a number for {name}, got {text!r}") from error
+        raise InvalidInputError(
+            f"expected a number for {name}, got {text!r}"
+            "; give one"
+        ) from error

@@ -74,6 +74,7 @@ class ProjectedThreat(Threat):
         if self.norm not in NORMS:
             raise InvalidInputError(
                 f"expected {name}'s norm out of {', '.join(NORMS)}, got {self.norm!r}"
+                "; take one of these"
             )
         limit = 1 if self.norm == "linf" else None
         checks.number(self.eps, f"{name}'s eps", maximum=limit)

@@ -62,7 +62,10 @@ def read_dataset(path: Path, bounds: Bounds, input_shape: Shape | None) -> Array
 
 def _images(array: NDArray[np.generic], what: str, bounds: Bounds) -> Images:
     if array.ndim not in (3, 4):
-        raise InvalidInputError(f"expected images [N,H,W,C] as {what}, got {list(array.shape)}")
+        raise InvalidInputError(
+            f"expected images [N,H,W,C] as {what}, got {list(array.shape)}"
+            "; save them in that shape"
+        )
     if array.dtype == np.uint8:
         return scale(from_bytes(array), bounds)
     if not np.issubdtype(array.dtype, np.floating):
@@ -116,6 +119,7 @@ def _labelled_files(folder: Path) -> list[tuple[Path, int]]:
         raise InvalidInputError(
             f"expected a folder of images per class, or image files ({', '.join(IMAGE_SUFFIXES)}) "
             f"whose names begin with their class, in {folder}, got none"
+            "; put some there"
         )
     return _mixed(labelled)
 

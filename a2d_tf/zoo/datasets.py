@@ -131,6 +131,7 @@ def _from_arrays(name: str, folder: Path | None, download: Callable[[], Any]) ->
                 raise InvalidInputError(
                     f"expected uint8 images and a label for each in {path}, got {images.dtype} "
                     f"of shape {list(images.shape)} and {labels.size} labels"
+                    "; save them so"
                 )
     else:
         try:

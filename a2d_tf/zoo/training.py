@@ -94,6 +94,7 @@ def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
         raise InvalidInputError(
             f"expected epochs and training images, got {epochs} epochs and "
             f"{len(dataset.x_train)} images"
+            "; give at least one of each"
         )
     model = build(dataset.x_train.shape[1:], dataset.classes)
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, batches(dataset, epochs))
@@ -149,7 +150,10 @@ def save(model: keras.Model, path: str | Path) -> None:
       InvalidInputError: another suffix.
     """
     if Path(path).suffix != ".keras":
-        raise InvalidInputError(f"expected a file name that ends in .keras, got {path}")
+        raise InvalidInputError(
+            f"expected a file name that ends in .keras, got {path}"
+            "; name such a file"
+        )
     with files.replacing(path) as scratch:
         model.save(scratch)
         files.make_reproducible(scratch)
