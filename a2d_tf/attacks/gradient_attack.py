@@ -9,7 +9,7 @@ import tensorflow as tf
 from a2d_tf.attacks.base import Attack
 from a2d_tf.attacks.loop import Examples, State, are_finite, has_direction, per_image, pixel_axes
 from a2d_tf.classifiers import Classifier
-from a2d_tf.classifiers.margins import smooth_lead
+from a2d_tf.classifiers.margins import loss_to_climb
 from a2d_tf.images.spec import Bounds
 
 
@@ -21,8 +21,7 @@ class GradientAttack(Attack):
     iteration. A subclass says which class is in its loss (`loss_class`), when the attack has
     succeeded (`is_success`) and how it moves (`update`).
 
-    Attacks follow the gradient of `margins.smooth_lead`. It has the direction of the
-    cross-entropy's gradient, on which they were published, and no attack goes by its length.
+    Attacks go by the direction of the gradient of `margins.loss_to_climb`, and not by its length.
     """
 
     # The cost counts the iterations before the one whose test succeeds. An attack that tests
@@ -58,7 +57,7 @@ class GradientAttack(Attack):
                 steps == 0, self.loss_class(state, logits, label), state["loss_class"]
             )
             # Per example: a mean over the batch would tie the examples to one another.
-            loss = smooth_lead(logits, loss_class)
+            loss = loss_to_climb(logits, loss_class)
         gradient = tape.gradient(loss, state["images"])
         is_success = self.is_success(prediction, loss_class)
         # On the way a gradient may vanish: the attack has failed there, and its cost is known.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from a2d_tf.classifiers import output_checks
-from a2d_tf.classifiers.margins import smooth_lead
+from a2d_tf.classifiers.margins import loss_to_climb
 from a2d_tf.images.batching import MIN_BATCH
 from a2d_tf.images.spec import Images
 
@@ -48,8 +48,9 @@ def _gradient(classifier: "Classifier", images: Images) -> tf.Tensor | None:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
             outputs = classifier(batch)
-            leads = smooth_lead(outputs, tf.argmax(outputs, axis=1, output_type=tf.int32))
-        return tape.gradient(leads, batch)
+            labels = tf.argmax(outputs, axis=1, output_type=tf.int32)
+            losses = loss_to_climb(outputs, labels)
+        return tape.gradient(losses, batch)
 
     # In a graph: an eager tape would also compute the gradients of the weights, and some kernels
     # for these end the process.
