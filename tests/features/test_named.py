@@ -13,5 +13,5 @@ def test_an_unknown_name_says_how_baselines_become_known(monkeypatch: pytest.Mon
     with pytest.raises(InvalidInputError, match="import a2d_baselines first if it is a baseline"):
         by_name("unknown")
     monkeypatch.setitem(sys.modules, "a2d_baselines", sys)  # as if it had been imported
-    with pytest.raises(InvalidInputError, match="got 'unknown'$"):
+    with pytest.raises(InvalidInputError, match="got 'unknown'; take one of these$"):
         by_name("unknown")

@@ -199,7 +199,10 @@ def test_bad_pictures_have_reasons(
     assert found["id"] == list(contents)
     errors = dict(zip(found["id"], found["error"]))
     assert [name for name, error in errors.items() if error is None] == ["a.png", "z.png"]
-    assert errors["text.jpg"] == "expected an image in this row, got none of PNG, JPEG, GIF and BMP"
+    assert errors["text.jpg"] == (
+        "expected an image in this row, got none of PNG, JPEG, GIF and BMP; replace the file or "
+        "take it out"
+    )
     assert "damaged PNG" in errors["broken.png"] and "GiB" in errors["huge.png"]
 
 

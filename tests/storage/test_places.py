@@ -71,7 +71,7 @@ def test_a_folder_without_room(folder: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # no file may become longer
     try:
-        with pytest.raises(InvalidInputError, match="expected a place with room to write to"):
+        with pytest.raises(InvalidInputError, match="expected a place that can be written to"):
             check_folder_place(folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
