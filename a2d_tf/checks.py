@@ -76,8 +76,7 @@ def integer(
         )
     if maximum is not None and value > maximum:
         raise InvalidInputError(
-            f"expected {what} from {minimum} to {maximum}, got {value}"
-            "; give one within these"
+            f"expected {what} from {minimum} to {maximum}, got {value}; give one within these"
         )
     return int(value)
 
@@ -94,16 +93,14 @@ def number(
         value, (int, float, np.integer, np.floating)
     ):
         raise InvalidInputError(
-            f"expected {what} to be a number, got {value!r}"
-            "; give a number"
+            f"expected {what} to be a number, got {value!r}; give a number"
         )
     result = float(value)
     if minimum is None and not 0 < result < math.inf:
         raise InvalidInputError(f"expected {what} > 0, got {value}; give a positive number")
     if not math.isfinite(result):
         raise InvalidInputError(
-            f"expected {what} to be finite, got {value}"
-            "; give a finite number"
+            f"expected {what} to be finite, got {value}; give a finite number"
         )
     if minimum is not None and result < minimum:
         raise InvalidInputError(f"expected {what} >= {minimum:g}, got {value}; give a larger one")
@@ -133,8 +130,7 @@ def boolean(value: Any, what: str) -> bool:
     """
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(
-            f"expected {what} to be True or False, got {value!r}"
-            "; give one of the two"
+            f"expected {what} to be True or False, got {value!r}; give one of the two"
         )
     return bool(value)
 

@@ -66,8 +66,7 @@ class LID(Feature):
         size = min(self.minibatch, len(data.benign) // 2)
         if size < 2:
             raise InvalidInputError(
-                f"expected at least 4 benign images to fit LID, got {len(data.benign)}"
-                "; give more"
+                f"expected at least 4 benign images to fit LID, got {len(data.benign)}; give more"
             )
         rows = choose_minibatches(len(data.benign), size, self.minibatches + 1, self.seed)
         activations = classifier.graph(

@@ -79,7 +79,7 @@ def main() -> None:
     if FLAGS.adversarial:
         with cli.about("adversarial"):
             adversarial = load_adversarial(FLAGS.adversarial, classifier.input_spec)
-            source = load_sources(FLAGS.adversarial, classifier.input_spec)
+            source = load_sources(FLAGS.adversarial, len(adversarial))
     images = len(benign) + (0 if adversarial is None else len(adversarial))
     progress = cli.measuring(len(a2d.features), images)
     with contextlib.ExitStack() as stack:

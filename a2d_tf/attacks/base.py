@@ -187,13 +187,11 @@ def _check_cost(cost: ArrayLike | None, default: int, count: int, what: str) -> 
     if array.shape not in ((), (count,)) or not np.issubdtype(array.dtype, np.integer):
         raise InvalidInputError(
             f"expected an integer {what}, one for all or one for each of {count} images, got "
-            f"{array.dtype} of shape {list(array.shape)}"
-            "; give whole numbers"
+            f"{array.dtype} of shape {list(array.shape)}; give whole numbers"
         )
     if array.min(initial=0) < NO_COST:
         raise InvalidInputError(
-            f"expected a {what} >= {NO_COST}, got {array.min()}"
-            "; raise it"
+            f"expected a {what} >= {NO_COST}, got {array.min()}; raise it"
         )
     small = np.minimum(array, np.iinfo(np.int32).max)
     return np.broadcast_to(small, (count,)).astype(np.int32)

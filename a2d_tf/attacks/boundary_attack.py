@@ -135,8 +135,7 @@ class DBA(Attack):
         if not noise.shape[1:].is_compatible_with(images.shape[1:]):
             raise InvalidInputError(
                 f"expected start images of shape {noise.shape[1:].as_list()}, as the classifier "
-                f"takes, got {list(images.shape[1:])}"
-                "; resize them"
+                f"takes, got {list(images.shape[1:])}; resize them"
             )
         with tf.init_scope():
             known = tf.constant(images)

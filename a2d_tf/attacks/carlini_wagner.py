@@ -61,8 +61,7 @@ class CarliniWagner(Attack):
         if self.max_iterations < self.binary_search_steps:
             raise InvalidInputError(
                 f"expected at least one iteration for each of {self.binary_search_steps} "
-                f"constants, got max_iterations = {self.max_iterations}"
-                "; raise max_iterations"
+                f"constants, got max_iterations = {self.max_iterations}; raise max_iterations"
             )
 
     @property

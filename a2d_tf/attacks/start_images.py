@@ -24,8 +24,7 @@ class StartImages:
         if array.ndim < 2 or not len(array) or not np.isfinite(array).all():
             raise InvalidInputError(
                 "expected start images as finite numbers [S,H,W,C], S >= 1, got "
-                f"{type(images).__name__} of shape {list(np.shape(array))}"
-                "; stack them as one array"
+                f"{type(images).__name__} of shape {list(np.shape(array))}; stack them as one array"
             )
         array.flags.writeable = False
         self.array: NDArray[np.float32] = array

@@ -86,8 +86,7 @@ def time_attack(
     sample = next((batch.images for batch in every), None)
     if sample is None:
         raise InvalidInputError(
-            "expected at least one image to measure with, got none"
-            "; give some"
+            "expected at least one image to measure with, got none; give some"
         )
     attack.run(classifier, sample[:2], batch_size=batch_size)  # traces the graph
     passes = _Limit(classifier, attack, sample, max(batch_size, SATURATED))

@@ -32,8 +32,7 @@ def as_features(features: Any, preset: str) -> dict[str, Feature | str]:
         features = dict(zip(names, listed))
     if not features:
         raise InvalidInputError(
-            "expected at least one attack or another feature, got none"
-            "; name one"
+            "expected at least one attack or another feature, got none; name one"
         )
     return {str(name): _as_feature(feature, preset) for name, feature in features.items()}
 

@@ -229,8 +229,7 @@ def _sources(options: FitOptions, benign: int, adversarial: int) -> NDArray[np.i
     if given.shape != (adversarial,) or not np.issubdtype(given.dtype, np.integer):
         raise InvalidInputError(
             f"expected a source row for each of {adversarial} adversarial images, got "
-            f"{given.dtype} of shape {list(given.shape)}"
-            "; give an integer for each"
+            f"{given.dtype} of shape {list(given.shape)}; give an integer for each"
         )
     if given.size and not -1 <= given.min() <= given.max() < benign:
         raise InvalidInputError(

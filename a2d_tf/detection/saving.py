@@ -164,8 +164,7 @@ def _check_registered(name: str, feature: Feature) -> None:
         if attacks.REGISTRY.get(attack.name) is not type(attack):
             raise InvalidInputError(
                 f"expected attacks out of {', '.join(attacks.REGISTRY)} to save, got {name} "
-                "of another class"
-                "; register the class in attacks.REGISTRY"
+                "of another class; register the class in attacks.REGISTRY"
             )
     elif REGISTRY.get(feature.name) is not type(feature):
         raise InvalidInputError(

@@ -326,8 +326,7 @@ class Detector(ClassifierMixin, BaseEstimator, abc.ABC):  # type: ignore[misc]
         if unknown := [name for name in params if name not in known]:
             raise InvalidInputError(
                 f"expected settings out of {', '.join(known) or 'none'} for "
-                f"{type(self).__name__}, got {', '.join(unknown)}"
-                "; take one of these"
+                f"{type(self).__name__}, got {', '.join(unknown)}; take one of these"
             )
         if params:
             changed = type(self)(**(known | params))

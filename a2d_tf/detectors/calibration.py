@@ -116,8 +116,7 @@ def least_count(fpr: float) -> int:
     """
     if not isinstance(fpr, numbers.Real) or not 0 < fpr < 1:
         raise InvalidInputError(
-            f"expected a false-positive rate in (0, 1), got {fpr!r}"
-            "; give a share, such as 0.05"
+            f"expected a false-positive rate in (0, 1), got {fpr!r}; give a share, such as 0.05"
         )
     return _rounded_up(1 / fpr - 1)
 

@@ -35,13 +35,14 @@ def classifier_key(classifier: Classifier) -> dict[str, Any]:
     own: list[Any] = [*classifier.custom_objects.values()]
     if isinstance(classifier.model, keras.Model):
         own += [type(layer) for layer in classifier.model._flatten_layers()]
-    if classifier.preprocess is not None:
-        own.append(classifier.preprocess)
-    return {
+    key: dict[str, Any] = {
         "model": files.sha256(classifier.path), "signature": classifier.signature,
         "output": classifier.output, "probabilities": classifier.probabilities,
         "bounds": classifier.bounds.to_lists(),
-    } | _code(own)
+    }
+    if classifier.preprocess is not None:  # whose code may depend on what is not in its text
+        key["preprocess"] = uuid.uuid4().hex
+    return key | _code(own)
 
 
 def settings_key(instance: Any) -> dict[str, Any]:

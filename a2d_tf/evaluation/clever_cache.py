@@ -42,8 +42,7 @@ def cached_clever(
     checked = to_array(images, classifier.input_spec)
     if not len(checked):
         raise InvalidInputError(
-            "expected at least one image, got none"
-            "; give some"
+            "expected at least one image, got none; give some"
         )
     stages = Stages(Path(workdir))
     key = classifier_key(classifier) | {"targets": list(targets), "sampling": repr(sampling)}

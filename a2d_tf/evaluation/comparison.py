@@ -167,8 +167,7 @@ def prepare(
         attacks.preset(name, "mnist" if own else comparison.preset)
     if not recipes or not comparison.attacks:
         raise InvalidInputError(
-            "expected at least one threat and one attack, got none"
-            "; name some"
+            "expected at least one threat and one attack, got none; name some"
         )
     stages = Stages(Path(workdir) / "stages")
     classifier, path, dataset = model_and_dataset(

@@ -222,8 +222,7 @@ def _listed(attacks: Mapping[str, Attack] | Sequence[Attack] | Attack) -> list[A
     listed = list(attacks.values()) if isinstance(attacks, Mapping) else list(attacks)
     if not listed:
         raise InvalidInputError(
-            "expected at least one attack, got none"
-            "; name one"
+            "expected at least one attack, got none; name one"
         )
     for attack in listed:
         if not isinstance(attack, Attack):

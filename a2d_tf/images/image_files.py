@@ -73,25 +73,28 @@ def load_adversarial(path: str | Path, spec: InputSpec) -> Images:
     return chosen
 
 
-def load_sources(path: str | Path, spec: InputSpec) -> NDArray[np.int64]:
+def load_sources(path: str | Path, count: int) -> NDArray[np.int64]:
     """The benign image i64[M] that each of `load_adversarial` was made from; -1 if it is not known.
 
     They are the array `source` of the .npz file.
 
+    Args:
+      path: of the adversarial images.
+      count: M, the number of images that `load_adversarial` gave.
+
     Raises:
-      InvalidInputError: as `load_adversarial`, or there is not one integer for each image.
+      InvalidInputError: there is not one integer for each image of the file.
     """
-    count = len(load_images(path, spec).images)
-    rows = _succeeded(path, count)
     found = None if Path(os.path.expanduser(path)).is_dir() else files.load_npz(path).get("source")
     if found is None:
-        return np.full(int(rows.sum()), -1)
-    if found.shape != (count,) or not np.issubdtype(found.dtype, np.integer):
+        return np.full(count, -1)
+    rows = found[_succeeded(path, len(found))] if found.ndim == 1 else found
+    if rows.shape != (count,) or not np.issubdtype(found.dtype, np.integer):
         raise InvalidInputError(
-            f"expected source as {count} rows of benign images in {path}, got {found.dtype} of "
-            f"shape {list(found.shape)}; give one for each image, or leave it out"
+            f"expected source as a row of the benign images for each image in {path}, got "
+            f"{found.dtype} of shape {list(found.shape)}; give integers, or leave it out"
         )
-    return np.asarray(found[rows], np.int64)
+    return np.asarray(rows, np.int64)
 
 
 def _succeeded(path: str | Path, count: int) -> NDArray[np.bool_]:
@@ -154,8 +157,7 @@ def _decoded(content: bytes, channels: int, place: str) -> tf.Tensor:
         header = read_header(content)
     except ValueError as error:
         raise InvalidInputError(
-            f"expected an image in {place}, got {error}"
-            "; replace the file or take it out"
+            f"expected an image in {place}, got {error}; replace the file or take it out"
         ) from error
     decoded_size = header.height * header.width * BYTES_PER_PIXEL
     check_decoded(decoded_size, len(content), f"the image {place}")
@@ -234,8 +236,7 @@ def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
     count = shape[0] if limit is None else min(shape[0], limit)
     if not count:
         raise InvalidInputError(
-            f"expected at least one image in {path}, got none"
-            "; put some there"
+            f"expected at least one image in {path}, got none; put some there"
         )
     check_dtype(dtype)
 
@@ -245,8 +246,7 @@ def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:
 
     if 0 in shape[1:]:
         raise InvalidInputError(
-            f"expected images of pixels in {path}, got shape {list(shape)}"
-            "; save arrays [N,H,W,C]"
+            f"expected images of pixels in {path}, got shape {list(shape)}; save arrays [N,H,W,C]"
         )
     checked_shape = spec.with_channel(shape) if dtype == np.uint8 else shape
     spec.check_shape(checked_shape)

@@ -151,8 +151,7 @@ def reproduce(
     if foreign := [dataset for dataset in config.datasets if dataset not in experiment.datasets]:
         raise InvalidInputError(
             f"expected datasets out of {', '.join(experiment.datasets)} for {name}, got "
-            f"{', '.join(foreign)}"
-            "; take some of these"
+            f"{', '.join(foreign)}; take some of these"
         )
     if config.threats and not experiment.takes_threats:
         raise InvalidInputError(

@@ -130,8 +130,7 @@ def prepare(
     """
     if not len(targets):
         raise InvalidInputError(
-            f"expected a target out of {', '.join(TARGETS)}, got none"
-            "; name one"
+            f"expected a target out of {', '.join(TARGETS)}, got none; name one"
         )
     integer(batch_size, "a batch size")
     for target in targets:
@@ -160,15 +159,13 @@ def _classes(target: str | ArrayLike, logits: Floats) -> Labels:
     if asked.dtype.kind not in "iu" or asked.shape not in ((), (count,)):
         raise InvalidInputError(
             f"expected a target out of {', '.join(TARGETS)}, or a class for all or each of {count} "
-            f"images, got {asked.dtype} of shape {list(asked.shape)}"
-            "; give one of these"
+            f"images, got {asked.dtype} of shape {list(asked.shape)}; give one of these"
         )
     chosen = np.broadcast_to(asked.astype(np.int64), (count,))
     if chosen.min() < 0 or chosen.max() >= classes:
         raise InvalidInputError(
             f"expected target classes from 0 to {classes - 1}, got {chosen.min()} to "
-            f"{chosen.max()}"
-            "; number classes from 0"
+            f"{chosen.max()}; number classes from 0"
         )
     own = np.flatnonzero(chosen == order[:, 0])
     if len(own):

@@ -52,8 +52,7 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.norm not in RADII:
             raise InvalidInputError(
-                f"expected a norm out of 1, 2 and inf, got {self.norm}"
-                "; take one of these"
+                f"expected a norm out of 1, 2 and inf, got {self.norm}; take one of these"
             )
         number(self.radius, "a radius", maximum=MAX_RADIUS)
         counts = {"batches": self.batches, "samples": self.samples}

@@ -149,14 +149,12 @@ def _images(values: Any, takes_bytes: bool, spec: InputSpec) -> NDArray[Any]:
         ) from error
     if images.dtype.kind not in "iuf":
         raise InvalidInputError(
-            "expected images as lists of numbers, got others among them"
-            "; send numbers alone"
+            "expected images as lists of numbers, got others among them; send numbers alone"
         )
     spec.check_shape(images.shape)
     if not images.size:
         raise InvalidInputError(
-            f"expected at least one image, got shape {list(images.shape)}"
-            "; send some"
+            f"expected at least one image, got shape {list(images.shape)}; send some"
         )
     if not takes_bytes:
         return spec.check(images.astype(np.float64))

@@ -43,13 +43,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         check_kind(target)
         if target.is_dir() and not new.is_dir():
             raise InvalidInputError(
-                f"expected a file name to write to, got the folder {path}"
-                "; name a file in it"
+                f"expected a file name to write to, got the folder {path}; name a file in it"
             )
         if new.is_dir() and target.is_file():
             raise InvalidInputError(
-                f"expected a folder to write to, got the file {path}"
-                "; name another place"
+                f"expected a folder to write to, got the file {path}; name another place"
             )
         if not (target.is_dir() and _exchange(new, target)):
             if target.is_dir():

@@ -133,8 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise InvalidInputError(
-            f"expected a setting as name=value, got {text!r}"
-            "; write it so"
+            f"expected a setting as name=value, got {text!r}; write it so"
         )
     return name.strip(), value.strip()
 
@@ -146,6 +145,5 @@ def _parse(name: str, text: str, hint: Any) -> Any:
         return _PARSED[hint](text)
     except (KeyError, ValueError) as error:
         raise InvalidInputError(
-            f"expected a number for {name}, got {text!r}"
-            "; give one"
+            f"expected a number for {name}, got {text!r}; give one"
         ) from error

@@ -63,8 +63,7 @@ def read_dataset(path: Path, bounds: Bounds, input_shape: Shape | None) -> Array
 def _images(array: NDArray[np.generic], what: str, bounds: Bounds) -> Images:
     if array.ndim not in (3, 4):
         raise InvalidInputError(
-            f"expected images [N,H,W,C] as {what}, got {list(array.shape)}"
-            "; save them in that shape"
+            f"expected images [N,H,W,C] as {what}, got {list(array.shape)}; save them in that shape"
         )
     if array.dtype == np.uint8:
         return scale(from_bytes(array), bounds)
@@ -118,8 +117,7 @@ def _labelled_files(folder: Path) -> list[tuple[Path, int]]:
     if not labelled:
         raise InvalidInputError(
             f"expected a folder of images per class, or image files ({', '.join(IMAGE_SUFFIXES)}) "
-            f"whose names begin with their class, in {folder}, got none"
-            "; put some there"
+            f"whose names begin with their class, in {folder}, got none; put some there"
         )
     return _mixed(labelled)
 

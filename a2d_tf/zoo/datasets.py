@@ -130,8 +130,7 @@ def _from_arrays(name: str, folder: Path | None, download: Callable[[], Any]) ->
             if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != labels.size:
                 raise InvalidInputError(
                     f"expected uint8 images and a label for each in {path}, got {images.dtype} "
-                    f"of shape {list(images.shape)} and {labels.size} labels"
-                    "; save them so"
+                    f"of shape {list(images.shape)} and {labels.size} labels; save them so"
                 )
     else:
         try:

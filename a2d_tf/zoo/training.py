@@ -93,8 +93,7 @@ def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
     if epochs < 1 or not len(dataset.x_train):
         raise InvalidInputError(
             f"expected epochs and training images, got {epochs} epochs and "
-            f"{len(dataset.x_train)} images"
-            "; give at least one of each"
+            f"{len(dataset.x_train)} images; give at least one of each"
         )
     model = build(dataset.x_train.shape[1:], dataset.classes)
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, batches(dataset, epochs))
@@ -151,8 +150,7 @@ def save(model: keras.Model, path: str | Path) -> None:
     """
     if Path(path).suffix != ".keras":
         raise InvalidInputError(
-            f"expected a file name that ends in .keras, got {path}"
-            "; name such a file"
+            f"expected a file name that ends in .keras, got {path}; name such a file"
         )
     with files.replacing(path) as scratch:
         model.save(scratch)
