@@ -18,6 +18,7 @@ from a2d_tf.attacks.loop import per_image, pixel_axes
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images, Labels
+from a2d_tf.threats.pgd import PGD
 from a2d_tf.threats.projected import Look, ProjectedThreat, is_misclassified, lead
 
 RIGHT, WRONG, REACHED = 0, 1, 2  # the ranks of an image
@@ -31,14 +32,25 @@ class JointPGD(ProjectedThreat):
 
     Attributes:
       goal: what a misclassified image lowers; its classifier is the one under attack, or a copy.
+      start: at whose images the steps begin, within the same ball; None for a random place. Just
+        beyond the boundary a score may rise in all directions, and these images are further away.
     """
 
     batch_size: ClassVar[int] = 32  # second derivatives take memory for every class
     top_rank: ClassVar[int | None] = REACHED
     goal: Goal
+    start: PGD | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.start is not None and not (
+            isinstance(self.start, PGD) and self.start.norm == self.norm
+            and self.start.eps <= self.eps
+        ):
+            raise InvalidInputError(
+                f"expected a start within {self.norm} {self.eps:g}, got {self.start!r}; give a PGD "
+                "of this norm and of no larger radius"
+            )
         if not isinstance(self.goal, Goal):
             raise InvalidInputError(
                 f"expected a goal of an attack, got {self.goal!r}; make one with "
@@ -51,6 +63,13 @@ class JointPGD(ProjectedThreat):
 
     def aims(self, classifier: Classifier, images: Images, labels: Labels) -> NDArray[np.float64]:
         return self.goal.aims(images, labels)
+
+    def _start(
+        self, classifier: Classifier, images: Images, labels: Labels, restart: int
+    ) -> tf.Tensor:
+        if restart or self.start is None:
+            return super()._start(classifier, images, labels, restart)
+        return tf.constant(self.start.perturb(classifier, images, labels, lambda done: None))
 
     @abc.abstractmethod
     def combine(
@@ -92,7 +111,7 @@ class SelectivePGD(JointPGD):
     """One gradient at a time: the margin's until an image is misclassified, then the goal's.
 
     Attributes:
-      goal: what a misclassified image lowers.
+      goal, start: as for `JointPGD`.
     """
 
     def combine(
@@ -111,7 +130,7 @@ class OrthogonalPGD(JointPGD):
     little would be left, the whole gradient is followed.
 
     Attributes:
-      goal: what a misclassified image lowers.
+      goal, start: as for `JointPGD`.
     """
 
     def combine(

@@ -128,7 +128,7 @@ def _pgd(loss: str) -> Callable[[Strength, Strengths, None], Threat]:
     )
 
 
-def _filters(strength: Strength, strengths: Strengths, known: None) -> Threat:
+def _filters(strength: Strength, strengths: Strengths, known: None) -> FilteredPGD:
     return FilteredPGD(
         eps=strength.value, norm=strength.norm, loss="margin", **strengths.pgd
     )
@@ -138,7 +138,8 @@ def _joint(
     kind: type[SelectivePGD] | type[OrthogonalPGD]
 ) -> Callable[[Strength, Strengths, Goal], Threat]:
     return lambda strength, strengths, goal: kind(
-        eps=strength.value, norm=strength.norm, goal=goal, **strengths.pgd
+        eps=strength.value, norm=strength.norm, goal=goal,
+        start=_filters(strength, strengths, None), **strengths.pgd
     )
 
 

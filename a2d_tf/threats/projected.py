@@ -117,30 +117,39 @@ class ProjectedThreat(Threat):
         return np.concatenate(parts)
 
     def _perturb_batch(self, classifier: Classifier, images: Images, labels: Labels) -> Images:
-        original, truth = tf.constant(images), tf.constant(labels.astype(np.int32))
-        aims = tf.constant(self.aims(classifier, images, labels), tf.float64)
+        truth = labels.astype(np.int32)
+        aims = np.asarray(self.aims(classifier, images, labels), np.float64)
         look = self._look_graph(classifier, images.shape[1:], aims.shape[1])
         rule = self._rule(images[0].size)
-        best, rank = original, tf.fill(truth.shape, np.int32(-1))
-        value = tf.fill(truth.shape, np.float32(-np.inf))
+        best = np.array(images)
+        rank = np.full(len(images), -1, np.int32)
+        value = np.full(len(images), -np.inf, np.float32)
+        rows = np.arange(len(images))  # the images that may still become better
         for restart in range(self.restarts):
-            current = self._start(classifier, original, restart)
+            current = self._start(classifier, images[rows], labels[rows], restart)
             for step in range(self.steps + 1):
-                found = look(current, truth, aims)
-                better = (found.rank > rank) | (found.rank == rank) & (found.value > value)
-                best = tf.where(per_image(better, current), current, best)
-                rank = tf.where(better, found.rank, rank)
-                value = tf.where(better, found.value, value)
-                if self.top_rank is not None and bool(tf.reduce_all(rank >= self.top_rank)):
-                    return np.asarray(best)
+                found = look(current, truth[rows], aims[rows])
+                ranks, values = found.rank.numpy(), found.value.numpy()
+                better = (ranks > rank[rows]) | (ranks == rank[rows]) & (values > value[rows])
+                best[rows[better]] = current.numpy()[better]
+                rank[rows[better]], value[rows[better]] = ranks[better], values[better]
+                open_rows = self._open(rank[rows])
+                if not open_rows.any():
+                    return best
                 if step < self.steps:
                     # An infinite or undefined slope says nothing.
                     slope = tf.where(tf.math.is_finite(found.direction), found.direction, 0.0)
                     current = rule.move(
-                        classifier, {"images": current, "original": original},
+                        classifier, {"images": current, "original": tf.constant(images[rows])},
                         rule.direction(slope),
                     )
-        return np.asarray(best)
+                rows, current = rows[open_rows], tf.boolean_mask(current, open_rows)
+        return best
+
+    def _open(self, rank: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which images bool[n] may still become better."""
+        open_rows: NDArray[np.bool_] = np.full(len(rank), True)
+        return open_rows if self.top_rank is None else rank < self.top_rank
 
     def _look_graph(
         self, classifier: Classifier, shape: tuple[int, ...], width: int
@@ -164,11 +173,14 @@ class ProjectedThreat(Threat):
             eps=min(self.eps * rms, 1.0), step=min(step * rms, 1.0), max_iterations=self.steps
         )
 
-    def _start(self, classifier: Classifier, original: tf.Tensor, restart: int) -> tf.Tensor:
+    def _start(
+        self, classifier: Classifier, images: Images, labels: Labels, restart: int
+    ) -> tf.Tensor:
         """Images f32[n,H,W,C] at which the steps begin: uniform in the ball, within the bounds."""
+        original = tf.constant(images)
         if restart == 0 and not self.random_start:
             return original
-        count, *shape = original.shape
+        count, *shape = images.shape
         pixels = math.prod(shape)
         keys = stateless_random.keys(original, tf.fill((count,), np.uint32(self.seed)))
         draw = tf.fill((count,), restart)
@@ -180,7 +192,7 @@ class ProjectedThreat(Threat):
             length = self.eps * classifier.bounds.scale
             normal = stateless_random.to_normal(numbers)
             offset = normal / tf.norm(normal, axis=1, keepdims=True) * radius**(1 / pixels)
-        moved = original + length * tf.reshape(offset, original.shape)
+        moved = original + length * tf.reshape(offset, images.shape)
         return tf.clip_by_value(moved, *classifier.bounds)
 
 

@@ -127,6 +127,30 @@ def test_without_a_gradient_it_is_one_line(
         SelectivePGD(eps=0.1, goal="margin")  # type: ignore[arg-type]
 
 
+def test_a_start_outside_of_the_ball_is_refused(margin: A2D) -> None:
+    goal = differentiable_score(margin)
+    for start in (PGD(eps=0.2), PGD(eps=0.1, norm="l2")):
+        with pytest.raises(InvalidInputError, match="a start within linf 0.1, got PGD.*; give a"):
+            SelectivePGD(eps=0.1, goal=goal, start=start)
+
+
+def test_images_that_reached_the_goal_take_no_more_steps(
+    margin: A2D, classifier: Classifier, benign: np.ndarray
+) -> None:
+    sizes = []
+
+    class Counting(SelectivePGD):
+        def _open(self, rank: np.ndarray) -> np.ndarray:
+            sizes.append(len(rank))
+            return super()._open(rank)
+
+    images = benign[:20]
+    labels = classifier.predict(images)
+    goal = differentiable_score(margin)
+    Counting(eps=0.3, steps=20, goal=goal).craft(classifier, images, labels)
+    assert sizes[0] == 20 and sizes == sorted(sizes, reverse=True) and sizes[-1] < 20
+
+
 @pytest.mark.parametrize("attack", [SelectivePGD, OrthogonalPGD])
 @pytest.mark.parametrize("name", ["margin", pytest.param("directions", marks=pytest.mark.long)])
 def test_an_attacker_who_knows_the_detector_bypasses_it(
@@ -193,7 +217,6 @@ def test_surrogate_costs_reach_those_of_benign_images(
     assert bypasses(bim, near, labels).mean() < 0.3 < bypasses(bim, moved.images, labels).mean()
 
 
-@pytest.mark.long
 @pytest.mark.long
 def test_matching_aims_at_a_benign_image_of_another_class(
     classifier: Classifier, benign: np.ndarray

@@ -180,3 +180,19 @@ def test_an_attack_on_filters_moves_the_filtered_images_too(
         FeatureSqueezing().measure(classifier, one.images).mean() for one in (plain, filtered)
     ]
     assert change[1] < change[0]
+
+
+@pytest.mark.long
+def test_a_start_at_the_images_of_another_attack_bypasses_more_than_either(
+    classifier: Classifier, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = digits[0][1200:1300], digits[1][1200:1300]
+    right = classifier.predict(images) == labels
+    images, labels = images[right], labels[right]
+    a2d = A2D(classifier).fit(digits[0][:600], fpr=0.1)
+    goal = differentiable_score(a2d)
+    start = FilteredPGD(eps=0.2, steps=20, loss="margin")
+    joint = SelectivePGD(eps=0.2, steps=20, goal=goal)
+    alone = [bypass_rate(a2d, threat, images, labels) for threat in (start, joint)]
+    started = dataclasses.replace(joint, start=start)
+    assert bypass_rate(a2d, started, images, labels) > max(alone)
