@@ -10,14 +10,14 @@ from stored_results import stored
 from a2d_tf.evaluation.adaptive_price import BOUNDS, Half, ratio
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
-LENETS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
-CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
-OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
-JOINT: Models = {"adaptive_lenet_joint": "ordinary"}
-PRICED: Models = {
+LENETS: Models = {
     "adaptive_lenet": "ordinary", "adaptive_lenet_penalty": "gradient penalty",
     "adaptive_lenet_pgd": "PGD-trained",
 }
+BY_VERDICTS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
+CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
+OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
+JOINT: Models = {"adaptive_lenet_joint": "ordinary"}
 TRAINED: Models = {"train_lenet_penalty": "gradient penalty", "train_lenet_pgd": "PGD-trained"}
 CIFAR10_PGD: Models = {"adaptive_convnet_pgd": "PGD-trained"}
 CLOSE = 3  # so many images more than in the paper still confirm a claim
@@ -263,10 +263,10 @@ def half_of(stored_half: Mapping[str, Any]) -> Half:
 
 TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     **{name: partial(rows, LENETS) for name, rows in (
-        ("bypass", bypass_rows), ("radius", radius_rows), ("verdicts", verdict_rows),
+        ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
         ("kappa", kappa_rows),
     )},
-    "price": partial(price_rows, PRICED),
+    "verdicts": partial(verdict_rows, BY_VERDICTS),
     **{f"{name}-cifar10": partial(rows, CIFAR10) for name, rows in (
         ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
         ("kappa", kappa_rows),

@@ -33,7 +33,8 @@ class BenignColumns(Goal):
         benign image (feature matching; Sabour 2016): the nearest of another class.
 
     Raises:
-      InvalidInputError: fewer than two benign images, or a feature without a gradient.
+      InvalidInputError: fewer than two benign images that can be measured, or a feature without a
+        gradient.
     """
 
     def __init__(
@@ -60,6 +61,13 @@ class BenignColumns(Goal):
             )
         self._labels = classifier.predict(images)
         raw = self._feature.measure(classifier, images, batch_size=MEASURED_AT_ONCE)
+        measured = np.isfinite(raw).all(axis=1)
+        if measured.sum() < 2:
+            raise InvalidInputError(
+                f"expected at least 2 benign images with finite columns, got {measured.sum()} of "
+                f"{len(images)}; give others"
+            )
+        raw, self._labels = raw[measured], self._labels[measured]
         self._is_cost = (raw >= 0).all(axis=0)
         columns = self._transformed(tf.constant(raw)).numpy()
         spread = columns.std(axis=0)
@@ -72,6 +80,12 @@ class BenignColumns(Goal):
         raw = self._feature.measure(self._classifier, images, batch_size=MEASURED_AT_ONCE)
         own = self._transformed(tf.constant(raw)).numpy()
         away = np.square((own[:, None] - self._columns) / self._spread).mean(axis=2)
+        if len(classes := np.unique(self._labels)) == 1 and classes[0] in labels:
+            raise InvalidInputError(
+                f"expected benign images of two classes at least, got those of class {classes[0]} "
+                "alone; give others"
+            )
+        away = np.nan_to_num(away)
         # A benign image of the true class may be the image itself.
         away[labels[:, None] == self._labels] += away.max() + 1
         return np.asarray(self._columns[away.argmin(axis=1)])

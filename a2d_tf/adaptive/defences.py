@@ -105,8 +105,22 @@ class Together:
         return Flagged(found[0].label, flagged)
 
     def goal(self, benign: Images) -> Goal:
-        """By how much the parts' scores exceed their thresholds, together; see `score_of`."""
-        return Excess([score_of(part, benign) for part in self.parts.values()], benign)
+        """By how much the parts' scores exceed their thresholds, together; see `score_of`.
+
+        Parts whose score has no gradient are left out.
+
+        Raises:
+          InvalidInputError: no part has one.
+        """
+        goals, refusals = [], []
+        for part in self.parts.values():
+            try:
+                goals.append(score_of(part, benign))
+            except InvalidInputError as error:
+                refusals.append(error)
+        if not goals:
+            raise refusals[0]
+        return Excess(goals, benign)
 
 
 class Excess(Goal):
@@ -119,14 +133,23 @@ class Excess(Goal):
     Args:
       goals: the goals, of the same classifier.
       benign: f32[N,H,W,C], benign images.
+
+    Raises:
+      InvalidInputError: a goal of which lower is always better.
     """
 
     def __init__(self, goals: Sequence[Goal], benign: Images):
+        if endless := [goal for goal in goals if not np.isfinite(goal.enough)]:
+            raise InvalidInputError(
+                f"expected goals that can be reached, got {endless[0]!r}; leave it out"
+            )
         self._goals = list(goals)
         some = tf.constant(benign[:COMPARED])
-        self._spreads = [
-            float(np.std(goal.value(some, tf.zeros((len(some), 0))))) or 1.0 for goal in goals
-        ]
+        self._spreads = []
+        for goal in goals:
+            values = goal.value(some, tf.zeros((len(some), 0))).numpy()
+            spread = float(np.std(values[np.isfinite(values)]))
+            self._spreads.append(spread if spread > 0 else 1.0)
 
     @property
     def enough(self) -> float:
@@ -137,6 +160,9 @@ class Excess(Goal):
             tf.nn.relu((tf.cast(goal.value(images, aims), tf.float32) - goal.enough) / spread)
             for goal, spread in zip(self._goals, self._spreads, strict=True)
         ])
+
+    def __repr__(self) -> str:
+        return f"Excess({self._goals!r})"
 
 
 class FlaggedBy:

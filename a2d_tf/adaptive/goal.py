@@ -13,8 +13,12 @@ from a2d_tf.images.spec import Images, Labels
 class Goal(abc.ABC):
     """A number that the attack lowers once an image is misclassified.
 
-    It is compared by identity, and the graph of an attack is traced once for each.
+    It is compared by identity, and the graph of an attack is traced once for each. Results of
+    attacks are kept by its `repr`, which names all that it depends on besides the defence.
     """
+
+    @abc.abstractmethod
+    def __repr__(self) -> str: ...
 
     @property
     def enough(self) -> float:

@@ -6,7 +6,7 @@ goes towards the boundary, along the margin's gradient. A misclassified one lowe
 """
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from a2d_tf.adaptive.goal import Goal
 from a2d_tf.attacks.loop import per_image, pixel_axes
+from a2d_tf.attacks.runner import MAX_SEED
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images, Labels
@@ -34,6 +35,7 @@ class JointPGD(ProjectedThreat):
       goal: what a misclassified image lowers; its classifier is the one under attack, or a copy.
       start: at whose images the steps begin, within the same ball; None for a random place. Just
         beyond the boundary a score may rise in all directions, and these images are further away.
+        Each restart begins at those of another seed.
     """
 
     batch_size: ClassVar[int] = 32  # second derivatives take memory for every class
@@ -67,9 +69,12 @@ class JointPGD(ProjectedThreat):
     def _start(
         self, classifier: Classifier, images: Images, labels: Labels, restart: int
     ) -> tf.Tensor:
-        if restart or self.start is None:
+        if self.start is None:
             return super()._start(classifier, images, labels, restart)
-        return tf.constant(self.start.perturb(classifier, images, labels, lambda done: None))
+        start = self.start
+        if restart:
+            start = replace(start, seed=(start.seed + restart) % MAX_SEED, restarts=1)
+        return tf.constant(start.perturb(classifier, images, labels, lambda done: None))
 
     @abc.abstractmethod
     def combine(
@@ -124,7 +129,8 @@ class SelectivePGD(JointPGD):
 class OrthogonalPGD(JointPGD):
     """As `SelectivePGD`, but each gradient without its part against the other.
 
-    To first order, a step towards one aim then does not undo the other. The published attack leaves
+    To first order, a step towards one aim then does not undo the other; in L-infinity that holds
+    before the sign of the step is taken. The published attack leaves
     out any part along the other gradient. Against the costs of attacks it would stand still: their
     gradients are nearly parallel to the margin's. So a part that serves both aims stays, and where
     little would be left, the whole gradient is followed.

@@ -14,7 +14,8 @@ from a2d_tf.classifiers import Classifier
 from a2d_tf.detectors.calibration import exceeds, threshold_at
 from a2d_tf.images.spec import Images
 
-DRAWS = 4  # of the noise, over which an attacker takes the mean
+DRAWS = 8  # of the noise, over which an attacker takes the mean
+SEED = 1  # of these draws; the defence has another
 
 
 class Noisy:
@@ -79,7 +80,8 @@ class Noisy:
 class MeanScore(Goal):
     """The mean score of noisy copies: expectation over transformation (Athalye et al. 2018).
 
-    Lower is always better, since the noise that the defence draws is another one.
+    Lower is always better, since the noise that the defence draws is another one. The draws depend
+    on the image, so that they are other ones at every step of an attack.
 
     Args:
       score: the score.
@@ -93,12 +95,22 @@ class MeanScore(Goal):
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
         bounds = self._score.state.classifier.bounds
         shape = tf.shape(images)
-        noise = tf.random.stateless_normal(
-            tf.concat([[DRAWS], shape[1:]], axis=0), seed=[0, 1]
+        pixels = tf.reduce_prod(shape[1:])
+        keys = stateless_random.keys(
+            tf.stop_gradient(images), tf.fill(shape[:1], tf.constant(SEED, tf.uint32))
         )
-        copies = images[:, None] + self._deviation * bounds.range * noise
+        drawn = tf.stack([
+            stateless_random.to_normal(stateless_random.uniform(
+                keys, tf.fill(shape[:1], draw), pixels
+            )) for draw in range(DRAWS)
+        ], axis=1)
+        noise = tf.reshape(drawn, tf.concat([shape[:1], [DRAWS], shape[1:]], axis=0))
+        copies = images[:, None] + self._deviation * bounds.range * tf.stop_gradient(noise)
         flat = tf.reshape(
             tf.clip_by_value(copies, *bounds), tf.concat([[-1], shape[1:]], axis=0)
         )
         flat = tf.ensure_shape(flat, (None, *images.shape[1:]))
         return tf.reduce_mean(tf.reshape(self._score(flat), (-1, DRAWS)), axis=1)
+
+    def __repr__(self) -> str:
+        return f"MeanScore({self._score!r}, {self._deviation:g})"

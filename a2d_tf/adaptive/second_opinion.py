@@ -1,6 +1,5 @@
 """A detector on a second classifier, which must agree with the first."""
 
-import numpy as np
 import tensorflow as tf
 
 from a2d_tf.a2d import A2D
@@ -10,6 +9,8 @@ from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images
 from a2d_tf.threats.projected import lead
+
+SLACK = 1e-3  # logits, since those of an image differ a little from batch to batch
 
 
 class SecondOpinion:
@@ -67,9 +68,12 @@ class Disagreement(Goal):
 
     @property
     def enough(self) -> float:
-        return -float(np.finfo(np.float32).eps)
+        return -SLACK
 
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
         # A label is -1 where it cannot be told; no score makes such an image pass.
         labels = tf.maximum(self._first.decide(images), 0)
         return lead(self._second(images), labels)
+
+    def __repr__(self) -> str:
+        return "Disagreement()"

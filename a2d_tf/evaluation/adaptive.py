@@ -30,6 +30,7 @@ PLUS = "+"  # between the names of detectors that judge together
 PROBES = 8
 TOLERANCE = 1e-3  # of logits, between two copies of a classifier
 ROUNDING = 1e-4  # of a radius
+PIXEL_ROUNDING = 5e-7  # of the pixel range, in float32
 
 
 class Bypass(NamedTuple):
@@ -273,7 +274,9 @@ def _judged(
     # An attack that makes the distance small may end outside of the radius.
     within = np.full(len(images), True)
     if strength.norm:
-        within = lengths[strength.norm] <= strength.value * (1 + ROUNDING)
+        within = (
+            lengths[strength.norm] <= strength.value * (1 + ROUNDING) + PIXEL_ROUNDING
+        )
     # The label is -1 where the classifier's outputs are not finite, which fools no one.
     wrong = within & (stored["label"] != labels) & (stored["label"] >= 0)
     return Bypass(

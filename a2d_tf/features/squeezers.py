@@ -5,6 +5,8 @@ non-local means, is left out: it is OpenCV's, in the arithmetic of bytes, which 
 has.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from a2d_tf.classifiers import Classifier
@@ -12,6 +14,7 @@ from a2d_tf.images.spec import Bounds
 
 GREY_BITS, COLOUR_BITS = 1, 5  # published for MNIST, and for CIFAR-10 and ImageNet
 WINDOW = 2  # published for all three
+STEEPNESS = 0.1  # of the sigmoid whose gradient stands for that of two levels
 
 
 def squeezed(
@@ -48,16 +51,27 @@ def distances(classifier: Classifier, logits: tf.Tensor, versions: list[tf.Tenso
 def with_bits(images: tf.Tensor, bits: int, bounds: Bounds) -> tf.Tensor:
     """Images [n,...] rounded to 2^bits levels, the bounds among them.
 
-    The gradient is that of the images as they are: rounding has the gradient zero, which would hide
-    the distance from an attack (Athalye et al. 2018, arXiv 1802.00420).
+    Rounding has the gradient zero, which would hide the distance from an attack. The gradient here
+    is another one (Athalye et al. 2018, arXiv 1802.00420): that of the images as they are, but for
+    two levels. A small change takes a pixel to the other one of them only near the middle, so that
+    the gradient is that of a steep sigmoid.
     """
     steps = 2.0**bits - 1
 
-    def rounded(pixels: tf.Tensor) -> tf.Tensor:
-        levels = tf.round((pixels - bounds.lower) / bounds.range * steps)
-        return bounds.lower + levels / steps * bounds.range
+    def to_steps(pixels: tf.Tensor) -> tf.Tensor:
+        return (pixels - bounds.lower) / bounds.range * steps
 
-    return tf.grad_pass_through(rounded)(images)
+    def rounded(pixels: tf.Tensor) -> tf.Tensor:
+        return bounds.lower + tf.round(to_steps(pixels)) / steps * bounds.range
+
+    def steep(pixels: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def slope(upstream: tf.Tensor) -> tf.Tensor:
+            high = tf.sigmoid((to_steps(pixels) - 0.5) / STEEPNESS)
+            return upstream * high * (1 - high) / STEEPNESS
+
+        return rounded(pixels), slope
+
+    return (tf.custom_gradient(steep) if bits == 1 else tf.grad_pass_through(rounded))(images)
 
 
 def median_filter(images: tf.Tensor, window: int) -> tf.Tensor:

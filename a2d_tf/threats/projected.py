@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from a2d_tf import checks
 from a2d_tf.attacks import BIM, BIM2, stateless_random
-from a2d_tf.attacks.loop import per_image
 from a2d_tf.attacks.runner import MAX_SEED, OnFinished
 from a2d_tf.classifiers import Classifier
 from a2d_tf.classifiers.margins import without
@@ -130,6 +129,7 @@ class ProjectedThreat(Threat):
             for step in range(self.steps + 1):
                 found = look(current, truth[rows], aims[rows])
                 ranks, values = found.rank.numpy(), found.value.numpy()
+                values = np.where(np.isnan(values), -np.inf, values)
                 better = (ranks > rank[rows]) | (ranks == rank[rows]) & (values > value[rows])
                 best[rows[better]] = current.numpy()[better]
                 rank[rows[better]], value[rows[better]] = ranks[better], values[better]

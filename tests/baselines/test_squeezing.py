@@ -27,12 +27,22 @@ def test_levels_reach_both_bounds() -> None:
 
 def test_rounding_lets_the_gradient_pass() -> None:
     """Otherwise an attack that follows the detector's score would see none."""
-    images = tf.constant([[0.2, 0.7]])
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        squeezed = 3 * with_bits(images, 1, Bounds(0, 1))
-    np.testing.assert_array_equal(squeezed, [[0, 3]])
-    np.testing.assert_array_equal(tape.gradient(squeezed, images), [[3, 3]])
+    def gradient(images: np.ndarray, bits: int) -> np.ndarray:
+        pixels = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            squeezed = 3 * with_bits(pixels, bits, Bounds(0, 1))
+        np.testing.assert_allclose(
+            squeezed, 3 * np.round(images * (2**bits - 1)) / (2**bits - 1), rtol=1e-6
+        )
+        return np.asarray(tape.gradient(squeezed, pixels))
+
+    np.testing.assert_array_equal(gradient(np.float32([0.2, 0.7]), 5), [3, 3])
+    # With two levels, the slope is that of a sigmoid: 3 on average, and highest in the middle.
+    slopes = gradient(np.linspace(0, 1, 1001, dtype=np.float32), 1)
+    assert slopes.mean() == pytest.approx(3, rel=0.05) and slopes.min() > 0
+    assert slopes.argmax() == 500 and slopes[500] == pytest.approx(3 * 2.5)
+    assert slopes[[0, 1000]].max() < 0.3
 
 
 def flat(images: tf.Tensor) -> tf.Tensor:
