@@ -12,7 +12,12 @@ PENALTY = "gradient penalty"
 
 def price(table: str, norm: str, *row: str) -> float:
     """A distance at which half bypass, of a table of prices; a bound as a number."""
-    return float(cell(table, norm, *row).split()[-1])
+    return float(shown_price(table, norm, *row).split()[-1])
+
+
+def shown_price(table: str, norm: str, *row: str) -> str:
+    """The same as it stands there, without its interval."""
+    return cell(table, norm, *row).split(" (")[0]
 
 
 def row_of(table: str, column: str, classifier: str, defences: Sequence[str]) -> list[str]:
@@ -53,9 +58,9 @@ def on_mnist() -> list[tuple[str, Sequence[str]]]:
         ("(in L2 from {} to {}). With the default it is {}, which is twice that of the ordinary "
          "network without a defence, at a test accuracy that is {} lower. PGD training with the "
          "cost of BIM has {}.", [
-             *(cell("price", "L2", training, NONE) for training in (PLAIN, PENALTY)),
-             cell("price", "L2", PENALTY, "default"), f"{clean - penalised:.3f}",
-             cell("price", "L2", ROBUST, "bim"),
+             *(shown_price("price", "L2", training, NONE) for training in (PLAIN, PENALTY)),
+             shown_price("price", "L2", PENALTY, "default"), f"{clean - penalised:.3f}",
+             shown_price("price", "L2", ROBUST, "bim"),
          ]),
     ]
 
@@ -81,7 +86,7 @@ def on_cifar10() -> list[tuple[str, Sequence[str]]]:
              ),
          ]),
         ("raises the price in L-infinity from {} to {}; the cost", [
-            cell("price-cifar10", "L-infinity", RESNET, one) for one in (NONE, "default")
+            shown_price("price-cifar10", "L-infinity", RESNET, one) for one in (NONE, "default")
         ]),
         ("of `cw` with kappa 5, {} % get past the default on the convolutional network, and {} % "
          "on ResNet-20, where all get past the margin and the cost of BIM. With kappa 10 it is "
@@ -146,12 +151,12 @@ def second_networks() -> list[tuple[str, Sequence[str]]]:
     joint, rates = "default + second", ("default + second", "default")
     return [
         ("in L2 from {} to {}, which is twice the {} without a defence.", [
-            cell(table, "L2", PLAIN, one) for table, one in (
+            shown_price(table, "L2", PLAIN, one) for table, one in (
                 ("price-others", "default"), ("price-joint", joint), ("price-joint", NONE),
             )
         ]),
         ("the price falls from {} to {}.", [
-            cell(table, "L2", PLAIN, joint) for table in ("price-others", "price-joint")
+            shown_price(table, "L2", PLAIN, joint) for table in ("price-others", "price-joint")
         ]),
         ("flags {} % of benign images in place of {} %.", [
             share("bypass-others", "false positives", PLAIN, one) for one in rates

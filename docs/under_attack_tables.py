@@ -7,6 +7,7 @@ from typing import Any
 
 from stored_results import stored
 
+from a2d_tf.evaluation import adaptive_price
 from a2d_tf.evaluation.adaptive_price import BOUNDS, Half, ratio
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
@@ -48,7 +49,7 @@ def bypass_rows(models: Models) -> list[list[str]]:
 
 
 def radius_rows(models: Models) -> list[list[str]]:
-    """The share of images that bypass by the strongest single attack within each radius."""
+    """The share of images that bypass by the strongest single attack of no larger radius."""
     rows = []
     for name, title in models.items():
         result = stored(name)
@@ -64,8 +65,9 @@ def radius_rows(models: Models) -> list[list[str]]:
         for worst in result["worst_case"]:
             best = (
                 max(row["bypass_rate"] for row in result["attacks"] if (
-                    row["detector"], row["norm"], row["strength"]
-                ) == (worst["detector"], *at)) for at in radii
+                    row["detector"], row["norm"]
+                ) == (worst["detector"], norm) and row["strength"] <= radius)
+                for norm, radius in radii
             )
             rows.append([title, short(worst["detector"]), *(f"{rate:.0%}" for rate in best)])
     return rows
@@ -76,7 +78,7 @@ def price_rows(models: Models) -> list[list[str]]:
     rows = [["classifier", "defence", "L-infinity", "L2"]]
     for name, title in models.items():
         rows += [
-            [title, short(row["detector"]), distance(row["linf"]), distance(row["l2"])]
+            [title, short(row["detector"]), priced(row["linf"]), priced(row["l2"])]
             for row in stored(name)["price"]
         ]
     return rows
@@ -254,6 +256,12 @@ def short(name: str) -> str:
 def distance(half: dict[str, Any]) -> str:
     """A distance, or a bound of it."""
     return half_of(half).text()
+
+
+def priced(half: dict[str, Any]) -> str:
+    """A distance with its 95 % interval, where it is not a bound."""
+    limits = adaptive_price.limits(half) if "interval" in half else ""
+    return distance(half) + (f" ({limits})" if limits else "")
 
 
 def half_of(stored_half: Mapping[str, Any]) -> Half:

@@ -15,11 +15,12 @@ strength, with a page, NAME.html, and two pictures beside it: NAME.png with the 
 NAME_gallery.png with the nearest bypassing images of each defence below their originals. For each
 image the best of all attacks counts in the worst case. The attacker's price of a defence is the
 distance at which half of the images bypass it, interpolated between the radii, or a bound where it
-lies outside of them.
+lies outside of them. A distance is the least that these attacks needed: a better attack may need
+less.
 
-The attacks:
+The attacks, of which surrogate to orthogonal begin at the images of filters:
 
-  cw           Carlini and Wagner in L2, which must lead by kappa logits
+  cw           Carlini and Wagner in L2: a wrong class must exceed the true one by kappa logits
   pgd          projected gradient descent on the cross-entropy
   pgd-margin   the same on the margin
   filters      PGD on the mean margin of the image and of its filtered versions
@@ -59,12 +60,13 @@ cli.define_path("benign", "Benign images that the attacker has, and that set the
                 "margin; by default those of --images.")
 cli.define_names("detectors", [], "Folders that fit_detector.py wrote, or several joined by +.")
 cli.define_names("attacks", list(KINDS), f"Out of {', '.join(KINDS)}.")
-flags.DEFINE_list("kappas", ["0", "5", "10", "20"], "Leads in logits for cw.")
+flags.DEFINE_list("kappas", ["0", "5", "10", "20"], "For cw: by how many logits a wrong class must "
+                  "exceed the true one.")
 flags.DEFINE_list("eps", ["0.1", "0.2", "0.3"], "Radii for the other attacks in L-infinity, as "
                   "fractions of the pixel range.")
 flags.DEFINE_list("l2", [], "Radii for the other attacks in L2, in units of the pixel range.")
 flags.DEFINE_integer("steps", 100, "Steps of each attack but cw and hopskipjump.", lower_bound=1)
-flags.DEFINE_integer("restarts", 1, "Starts of these attacks.", lower_bound=1)
+flags.DEFINE_integer("restarts", 1, "How often each of these attacks begins anew.", lower_bound=1)
 flags.DEFINE_integer("iterations", 20, "Steps of hopskipjump.", lower_bound=1)
 flags.DEFINE_integer("queries", 100, "Queries of its first step; later ones make more.",
                      lower_bound=1)
@@ -97,7 +99,12 @@ def main() -> None:
             iterations=FLAGS.iterations, queries=FLAGS.queries,
         )
     with cli.about("attacks"):
-        adaptive.kinds(FLAGS.attacks)
+        chosen = adaptive.kinds(FLAGS.attacks)
+    for name, kind in chosen.items():
+        if not kind.strengths(strengths):
+            needed = "--kappas" if kind.by_kappa else "--eps or --l2"
+            cli.fail(f"expected a strength for each of --attacks, got none for {name}; give "
+                     f"{needed}, or leave it out")
     classifier = cli.load_classifier()
     spec = classifier.input_spec
     with cli.about("images"):
@@ -106,14 +113,17 @@ def main() -> None:
             classifier, every, load_labels(FLAGS.images, len(every)), FLAGS.limit
         )
     with cli.about("benign"):
-        benign = load_images(FLAGS.benign, spec).images if FLAGS.benign else images
+        benign = load_images(FLAGS.benign, spec).images if FLAGS.benign else every
+    with cli.about("detectors"):
+        folders = {name: adaptive.folders_of(name) for name in FLAGS.detectors}
     detectors = {
-        name: [
-            (cli.load_detector("detectors", folder), Path(folder))
-            for folder in adaptive.folders_of(name)
-        ] for name in FLAGS.detectors
+        name: [(cli.load_detector("detectors", folder), Path(folder)) for folder in parts]
+        for name, parts in folders.items()
     }
-    with cli.about("detectors", "fpr"):
+    for name, parts in detectors.items():
+        if len({folder for _, folder in parts}) < len(parts):
+            cli.fail(f"expected --detectors to join different folders, got {name}; name each once")
+    with cli.about("detectors", "others", "noise", "fpr"):
         judges = adaptive.load_judges(
             classifier, benign, detectors, FLAGS.fpr, others=FLAGS.others, noise=FLAGS.noise
         )
@@ -139,7 +149,9 @@ def main() -> None:
     files.save_json(FLAGS.out, results)
     tables = [*adaptive_report.tables(rows, worst), adaptive_price.table(prices)]
     report = picture.with_suffix(".html")
-    page.write(adaptive_page.page(rows, worst, tables, pairs, made_with), report)
+    page.write(adaptive_page.page(
+        rows, worst, tables, pairs, made_with, (adaptive.MARGIN, adaptive.NOTHING)
+    ), report)
     cli.report(
         {"out": FLAGS.out, "report": str(report)} | results,
         f"{FLAGS.out}, {picture}, {gallery}", f"Report: {report}", adaptive_page.answer(worst),

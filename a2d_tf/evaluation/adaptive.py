@@ -108,6 +108,7 @@ def load_judges(
             "folders": [files.sha256(folder) for _, folder in parts],
             "others": [str(folder) in others for _, folder in parts],
         }
+        _warn_of_other_rates(parts, fpr)
         judges[name] = Judge(Together(own) if len(own) > 1 else next(iter(own.values())), key)
     margin = A2D(classifier, "margin", Threshold(fpr=fpr)).fit(images)
     judges[MARGIN] = Judge(margin, {"margin": digest(images), "fpr": fpr})
@@ -121,9 +122,29 @@ def load_judges(
     return judges | {NOTHING: Judge(Undefended(classifier), {})}
 
 
+def _warn_of_other_rates(detectors: Sequence[tuple[A2D, Path]], fpr: float) -> None:
+    for a2d, folder in detectors:
+        own = a2d.detector.calibration
+        if own is not None and own.fpr != fpr:
+            warnings.warn(
+                f"{folder} was calibrated for a false-positive rate of {own.fpr:g}, and the margin "
+                f"beside it for {fpr:g}; give both the same rate to compare them",
+                DetectorWarning, stacklevel=3,
+            )
+
+
 def folders_of(name: str) -> list[str]:
-    """The folders of detectors that judge together, as "one+other"; or of one."""
-    return [name] if Path(name).exists() else name.split(PLUS)
+    """The folders of detectors that judge together, as "one+other"; or of one.
+
+    Raises:
+      InvalidInputError: a part is empty.
+    """
+    parts = [name] if Path(name).exists() else name.split(PLUS)
+    if not all(parts):
+        raise InvalidInputError(
+            f"expected folders of detectors joined by {PLUS}, got {name!r}; name one on each side"
+        )
+    return parts
 
 
 def check_same_classifier(name: str, own: Classifier, other: Classifier, images: Images) -> None:

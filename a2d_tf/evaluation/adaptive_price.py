@@ -10,6 +10,7 @@ from a2d_tf.evaluation.adaptive import NOTHING, Bypass
 from a2d_tf.reports.tables import Table
 
 NORMS = ("linf", "l2")
+RESAMPLINGS = 500  # of the images, for the intervals of distances
 BOUNDS = {"=": "", "<": "at most ", ">": "more than "}
 
 
@@ -47,6 +48,27 @@ def nearest_bypass(found: Sequence[Bypass], norm: str) -> NDArray[np.float64]:
     return nearest
 
 
+def half_interval(
+    found: Sequence[Bypass], norm: str
+) -> tuple[float | None, float | None]:
+    """The 95 % interval of `half_distance`, by resampling the images (Efron 1979).
+
+    A limit is None where fewer than half bypass at any radius.
+
+    Args:
+      found: what attacks achieved against one defence.
+      norm: "linf" or "l2".
+    """
+    nearest, radii = nearest_bypass(found, norm), _radii(found, norm)
+    rows = np.random.default_rng(0).integers(len(nearest), size=(RESAMPLINGS, len(nearest)))
+    halves = [_half(nearest[some], radii) for some in rows]
+    distances = np.sort([
+        np.inf if one.bound == ">" or one.distance is None else one.distance for one in halves
+    ])
+    low, high = distances[[RESAMPLINGS // 40, -1 - RESAMPLINGS // 40]]
+    return _finite(low), _finite(high)
+
+
 def half_distance(found: Sequence[Bypass], norm: str) -> Half:
     """The distance at which half of the images bypass one defence.
 
@@ -54,9 +76,16 @@ def half_distance(found: Sequence[Bypass], norm: str) -> Half:
       found: what attacks achieved against it.
       norm: "linf" or "l2".
     """
-    nearest = np.sort(nearest_bypass(found, norm))
+    return _half(nearest_bypass(found, norm), _radii(found, norm))
+
+
+def _radii(found: Sequence[Bypass], norm: str) -> NDArray[np.float64]:
+    return np.array(sorted({one.strength for one in found if one.norm == norm}))
+
+
+def _half(nearest: NDArray[np.float64], radii: NDArray[np.float64]) -> Half:
+    nearest = np.sort(nearest)
     median = float(nearest[(len(nearest) - 1) // 2])
-    radii = np.array(sorted({one.strength for one in found if one.norm == norm}))
     if not len(radii):
         return Half(median, "<") if np.isfinite(median) else Half(None, ">")
     # A radius holds the images that lie on it, apart from rounding.
@@ -75,7 +104,7 @@ def half_distance(found: Sequence[Bypass], norm: str) -> Half:
 def prices(found: Sequence[Bypass]) -> list[dict[str, Any]]:
     """A row for each defence, as JSON values: half distances, and how often that of no defence.
 
-    A ratio is None unless both distances are known.
+    `interval` is that of `half_interval`. A ratio is None unless both distances are known.
     """
     by_defence: dict[str, list[Bypass]] = {}
     for one in found:
@@ -87,7 +116,10 @@ def prices(found: Sequence[Bypass]) -> list[dict[str, Any]]:
     alone = halves.get(NOTHING)
     return [
         {"detector": name, "images": len(by_defence[name][0].bypassed)} | {
-            norm: half._asdict() | {"times_no_defence": alone and ratio(half, alone[norm])}
+            norm: half._asdict() | {
+                "interval": half_interval(by_defence[name], norm),
+                "times_no_defence": alone and ratio(half, alone[norm]),
+            }
             for norm, half in its.items()
         } for name, its in halves.items()
     ]
@@ -106,14 +138,29 @@ def ratio(half: Half, other: Half) -> float | None:
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The prices as a table."""
     return Table("The attacker's price: distance at which half of the images bypass", [
-        "detector", "images", "L-infinity", "times no defence", "L2", "times no defence",
+        "detector", "images", *(
+            title for norm in ("L-infinity", "L2")
+            for title in (norm, "95 % interval", "times no defence")
+        ),
     ], [
         [row["detector"], str(row["images"]), *(
             cell for norm in NORMS for cell in (
-                Half(row[norm]["distance"], row[norm]["bound"]).text(), _times(row[norm])
+                Half(row[norm]["distance"], row[norm]["bound"]).text(),
+                limits(row[norm]), _times(row[norm]),
             )
         )] for row in rows
     ])
+
+
+def limits(half: Mapping[str, Any]) -> str:
+    """The interval of a distance of `prices`, for a table; nothing for a bound."""
+    if half["bound"] != "=":
+        return ""
+    return " to ".join("beyond" if one is None else f"{one:.3g}" for one in half["interval"])
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _times(half: Mapping[str, Any]) -> str:

@@ -26,13 +26,17 @@ def interval(count: int, total: int) -> tuple[float, float]:
 
 
 def rates(found: Sequence[Bypass]) -> list[dict[str, Any]]:
-    """A row for each detector, attack and strength, as JSON values."""
+    """A row for each detector, attack and strength, as JSON values.
+
+    Distances are means over the images that are misclassified; None if there is none.
+    """
     return [
         {
             "detector": one.detector, "attack": one.attack, "strength": one.strength,
             "norm": one.norm, "images": len(one.bypassed),
             "misclassified": float(one.misclassified.mean()),
-            "mean_l2": float(one.l2.mean()), "mean_linf": float(one.linf.mean()),
+            "mean_l2": _mean(one.l2, one.misclassified),
+            "mean_linf": _mean(one.linf, one.misclassified),
             **_share(one.bypassed),
         } for one in found
     ]
@@ -43,7 +47,8 @@ def worst_cases(
 ) -> list[dict[str, Any]]:
     """A row for each defence: for each image, the best of all attacks and strengths counts.
 
-    `robust_detection` is the share of images that no attack bypassed with.
+    `attacks` are those that ran against it: attacks that follow a score leave out a defence
+    without a gradient.
     """
     rows = []
     for name, judge in judges.items():
@@ -54,9 +59,13 @@ def worst_cases(
         rows.append({
             "detector": name, "images": len(any_bypass),
             "false_positive_rate": float(judge.defence.predict(benign).is_adversarial.mean()),
-            "robust_detection": float((~any_bypass).mean()), **_share(any_bypass),
+            "attacks": list(dict.fromkeys(one.attack for one in its)), **_share(any_bypass),
         })
     return rows
+
+
+def _mean(distances: NDArray[np.float64], rows: NDArray[np.bool_]) -> float | None:
+    return float(distances[rows].mean()) if rows.any() else None
 
 
 def _share(bypassed: NDArray[np.bool_]) -> dict[str, Any]:
@@ -71,15 +80,14 @@ def tables(rows: Sequence[Mapping[str, Any]], worst: Sequence[Mapping[str, Any]]
     by_attack = [
         [
             row["detector"], _title(row), f"{row['strength']:g}",
-            f"{row['mean_l2']:.2f}", f"{row['misclassified']:.1%}", f"{row['bypass_rate']:.1%}",
-            _percent(row["interval"]),
+            "" if row["mean_l2"] is None else f"{row['mean_l2']:.2f}",
+            f"{row['misclassified']:.1%}", f"{row['bypass_rate']:.1%}", _percent(row["interval"]),
         ] for row in rows
     ]
     in_all = [
         [
             row["detector"], str(row["images"]), f"{row['false_positive_rate']:.1%}",
-            f"{row['bypass_rate']:.1%}", _percent(row["interval"]),
-            f"{row['robust_detection']:.1%}",
+            str(len(row["attacks"])), f"{row['bypass_rate']:.1%}", _percent(row["interval"]),
         ] for row in worst
     ]
     return [
@@ -88,8 +96,7 @@ def tables(rows: Sequence[Mapping[str, Any]], worst: Sequence[Mapping[str, Any]]
             "95 % interval",
         ], by_attack),
         Table("Worst case of all attacks, image by image", [
-            "detector", "images", "false positives", "bypass rate", "95 % interval",
-            "robust detection",
+            "detector", "images", "false positives", "attacks", "bypass rate", "95 % interval",
         ], in_all),
     ]
 
@@ -100,7 +107,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     axes = {}
     for title in dict.fromkeys(map(_title, rows)):
         its = [row for row in rows if _title(row) == title]
-        axes[title] = Axis("radius" if its[0]["norm"] else "kappa")
+        axes[title] = Axis("radius given to the attack" if its[0]["norm"] else "kappa")
         figures[title] = {
             one: _curve([row for row in its if row["detector"] == one])
             for one in dict.fromkeys(row["detector"] for row in its)

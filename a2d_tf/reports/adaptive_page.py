@@ -1,6 +1,6 @@
 """How far a detector can be trusted, as a page of the JSON values that adaptive.py writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ DRAWN = 6  # curves of a chart; more cannot be told apart
 
 def page(
     rows: Sequence[Row], worst: Sequence[Row], tables: Sequence[Table],
-    pairs: Mapping[str, Sequence[Pair]], provenance: str,
+    pairs: Mapping[str, Sequence[Pair]], provenance: str, baselines: Collection[str] = (),
 ) -> Page:
     """The page.
 
@@ -31,10 +31,11 @@ def page(
       tables: all figures as tables; the second one is that of the worst cases.
       pairs: title -> originals and the bypassing images nearest to them.
       provenance: what the figures were made with, as `storage.provenance` writes it.
+      baselines: defences that are drawn in every chart, however many there are.
     """
     by_attack, _, *prices = tables
     charts: list[Block] = [
-        _chart(title, its) for title in dict.fromkeys(map(_title, rows))
+        _chart(title, its, baselines) for title in dict.fromkeys(map(_title, rows))
         if (its := [row for row in rows if _title(row) == title])
     ]
     galleries: list[Block] = [
@@ -59,19 +60,18 @@ def page(
 
 
 def answer(worst: Sequence[Row]) -> str:
-    """One sentence: the defence that is bypassed least, and how often."""
+    """One sentence: how many images bypass each defence, the fewest first."""
     if not worst:
         return "No attack could be run."
-    least = min(worst, key=lambda row: float(row["bypass_rate"]))
-    low, high = least["interval"]
-    rates = [f"{least['detector']} for {least['bypass_rate']:.0%} "
-             f"(95 % interval {low:.0%} to {high:.0%})"]
-    rates += [
-        f"{row['detector']} for {row['bypass_rate']:.0%}" for row in worst if row is not least
+    ordered = sorted(worst, key=lambda row: float(row["bypass_rate"]))
+    counts = [
+        f"{round(row['bypass_rate'] * row['images'])} bypass {row['detector']}"
+        + ("" if place else " (95 % interval {:.0%} to {:.0%})".format(*row["interval"]))
+        for place, row in enumerate(ordered)
     ]
-    *first, last = rates
+    *first, last = counts
     listed = f"{', '.join(first)} and {last}" if first else last
-    return f"Of {least['images']} images, the attacks bypass {listed}."
+    return f"Of {ordered[0]['images']} images, {listed}, by the best attack on each."
 
 
 def _worst_table(worst: Sequence[Row]) -> DataTable:
@@ -79,21 +79,29 @@ def _worst_table(worst: Sequence[Row]) -> DataTable:
     least = min(rates) if len(rates) > 1 else None
     return DataTable(
         "Bypass rate: share of the images that any attack made bypass the defence, with its 95 % "
-        "interval. Bold is the lowest. False positives: share of the benign images that it flags.",
-        ["defence", "bypass rate", "false positives", "images"],
+        "interval. Bold is the lowest. False positives: share of the benign images that it flags. "
+        "Attacks: how many ran against it. Attacks that follow a detector's score leave out a "
+        "detector whose score has no gradient; fewer attacks make a defence look better.",
+        ["defence", "bypass rate", "false positives", "attacks", "images"],
         [[
             Cell(row["detector"]),
             Cell(f"{row['bypass_rate']:.1%}", row["bypass_rate"], row["bypass_rate"] == least,
                  "{:.1%} to {:.1%}".format(*row["interval"])),
             Cell(f"{row['false_positive_rate']:.1%}", row["false_positive_rate"]),
+            Cell(str(len(row["attacks"])), len(row["attacks"])),
             Cell(str(row["images"]), row["images"]),
         ] for row in worst],
     )
 
 
-def _chart(title: str, rows: Sequence[Row]) -> Chart:
+def _chart(title: str, rows: Sequence[Row], baselines: Collection[str]) -> Chart:
     lines = {}
-    for name in list(dict.fromkeys(row["detector"] for row in rows))[:DRAWN]:
+    names = list(dict.fromkeys(row["detector"] for row in rows))
+    always = [name for name in names if name in baselines]
+    others = [name for name in names if name not in always]
+    drawn = [*others[:DRAWN - len(always)], *always]
+    left_out = [name for name in names if name not in drawn]
+    for name in drawn:
         its = sorted(
             (row for row in rows if row["detector"] == name), key=lambda row: float(row["strength"])
         )
@@ -101,13 +109,14 @@ def _chart(title: str, rows: Sequence[Row]) -> Chart:
         lines[name] = Line(
             [row["strength"] for row in its], [row["bypass_rate"] for row in its], low, high
         )
-    strength = "radius" if rows[0]["norm"] else "kappa"
+    strength = "radius given to the attack" if rows[0]["norm"] else "kappa"
     return curves(
         lines, Axis(strength), Axis("bypass rate"),
         title=f"Bypass rate of {title} against {strength}; at the largest: " + ", ".join(
             f"{name} {np.asarray(line.y)[-1]:.0%}" for name, line in lines.items()
         ),
-        caption=f"{title}: bypass rate with its 95 % interval.",
+        caption=f"{title}: bypass rate with its 95 % interval."
+        + (f" Not drawn: {', '.join(left_out)}." if left_out else ""),
     )
 
 

@@ -1,6 +1,7 @@
 """Attacks on classifier and detector together: gradients, balls and strength."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from a2d_tf.adaptive import (
     BenignColumns, Goal, OrthogonalPGD, SelectivePGD, differentiable_score,
 )
 from a2d_tf.attacks import BIM
+from a2d_tf.features import DirectionCosts
 from a2d_tf.threats import PGD
 
 COUNT = 40
@@ -125,6 +127,45 @@ def test_without_a_gradient_it_is_one_line(
         BenignColumns(classifier, benign[:9], match="mean")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="a goal of an attack, got 'margin'"):
         SelectivePGD(eps=0.1, goal="margin")  # type: ignore[arg-type]
+
+
+def test_images_without_finite_columns_are_no_aims(
+    classifier: Classifier, benign: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = DirectionCosts.measure
+
+    def spoiled(self: DirectionCosts, *args: Any, **kwargs: Any) -> np.ndarray:
+        columns = measured(self, *args, **kwargs).copy()
+        columns[0] = np.nan
+        return columns
+
+    monkeypatch.setattr(DirectionCosts, "measure", spoiled)
+    goal = BenignColumns(classifier, benign[:20])
+    assert np.isfinite(goal.aims(benign[:4], np.zeros(4, np.int64))).all()
+    with pytest.raises(InvalidInputError, match="finite columns, got 1 of 2; give others"):
+        BenignColumns(classifier, benign[:2])
+    monkeypatch.undo()
+    zeros = benign[classifier.predict(benign) == 0][:5]
+    matching = BenignColumns(classifier, zeros, match="image")
+    assert matching.aims(benign[:1], np.array([3])).shape[0] == 1
+    with pytest.raises(InvalidInputError, match="two classes at least, got those of class 0"):
+        matching.aims(benign[:1], np.array([0]))
+
+
+def test_orthogonal_steps_keep_what_serves_both_aims(margin: A2D) -> None:
+    threat = OrthogonalPGD(eps=0.1, goal=differentiable_score(margin))
+
+    def combined(outwards: list[float], downwards: list[float], wrong: bool) -> list[float]:
+        vectors = (tf.reshape(tf.constant(one), (1, 1, 2, 1)) for one in (outwards, downwards))
+        found = threat.combine(*vectors, tf.constant([wrong]))
+        return [round(float(one), 3) for one in np.ravel(found)]
+
+    # The part against the other aim goes: (0.6, -0.8) against (0, 1) leaves (0.6, 0).
+    assert combined([0.0, 1.0], [0.6, -0.8], True) == [0.6, 0.0]
+    assert combined([0.6, -0.8], [0.0, 1.0], False) == [0.6, 0.0]
+    assert combined([0.0, 1.0], [0.6, 0.8], True) == [0.6, 0.8]  # it serves both
+    # Little would be left of (0.28, -0.96), so that the whole is followed.
+    assert combined([0.0, 1.0], [0.28, -0.96], True) == [0.28, -0.96]
 
 
 def test_a_start_outside_of_the_ball_is_refused(margin: A2D) -> None:

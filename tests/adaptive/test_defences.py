@@ -116,6 +116,38 @@ def test_an_attack_follows_the_mean_over_the_noise(
     assert bypass_rate(noisy, crafted, labels) > 0.7
 
 
+def test_parts_with_a_gradient_are_followed_alone(
+    margin: A2D, classifier: Classifier, benign: np.ndarray
+) -> None:
+    bim = A2D(classifier, BIM(eps=0.3, step=0.02, max_iterations=40)).fit(benign[:100])
+    goal = score_of(Together({"bim": bim, "margin": margin}), benign)
+    values = np.asarray(goal.value(tf.constant(benign[:200]), tf.zeros((200, 0))))
+    # It is reached where the margin's detector does not flag.
+    np.testing.assert_array_equal(values <= goal.enough, ~margin.is_adversarial(benign[:200]))
+
+
+def test_goals_name_what_they_depend_on(margin: A2D, second: A2D, benign: np.ndarray) -> None:
+    """Finished attacks are found again by that name, so that it must be that of another process."""
+    opinion = SecondOpinion(margin.classifier, second, benign[:2])
+    noisy = Noisy(margin, 0.1, benign[100:400], fpr=0.1)
+    for defence in (margin, noisy, opinion, Together({"margin": margin, "second": opinion})):
+        assert " at 0x" not in repr(score_of(defence, benign))
+    with pytest.raises(InvalidInputError, match="goals that can be reached, got MeanScore"):
+        score_of(Together({"margin": margin, "noisy": noisy}), benign)
+
+
+def test_each_image_has_its_own_noise_at_each_step(margin: A2D, benign: np.ndarray) -> None:
+    goal = score_of(Noisy(margin, 0.1, benign[100:400], fpr=0.1), benign)
+
+    def values(images: np.ndarray) -> np.ndarray:
+        return np.asarray(goal.value(tf.constant(images), None))
+
+    both = values(benign[:20])
+    np.testing.assert_allclose(values(benign[:20][::-1])[::-1], both, rtol=1e-4, atol=1e-4)
+    # A change that no network sees changes the draws, and with them the mean.
+    assert np.median(np.abs(values(benign[:20] * np.float32(1 - 1e-6)) - both)) > 1e-3
+
+
 def test_no_defence_has_no_score(
     classifier: Classifier, margin: A2D, benign: np.ndarray
 ) -> None:
@@ -125,7 +157,7 @@ def test_no_defence_has_no_score(
         score_of(nothing, benign)
     bim = A2D(classifier, BIM(eps=0.3, step=0.02, max_iterations=40)).fit(benign[:100])
     with pytest.raises(InvalidInputError, match="counted costs bim"):
-        score_of(Together({"margin": margin, "bim": bim}), benign)
+        score_of(Together({"one": bim, "other": bim}), benign)
     flagged = FlaggedBy(margin, "mine")
     assert repr(flagged) == "FlaggedBy('mine')"
     np.testing.assert_array_equal(flagged(benign[:5]), margin.predict(benign[:5]).is_adversarial)

@@ -132,9 +132,37 @@ def test_the_worst_case_counts_for_each_image(
 ) -> None:
     rows = adaptive_report.worst_cases(FOUND, judges, benign[:40])
     assert [row["detector"] for row in rows] == ["bim", MARGIN]
-    assert rows[0]["robust_detection"] == 1
-    assert rows[1]["bypass_rate"] == 0.75 and rows[1]["robust_detection"] == 0.25
+    assert rows[0]["bypass_rate"] == 0 and rows[1]["bypass_rate"] == 0.75
+    assert [row["attacks"] for row in rows] == [["pgd"], ["pgd", "cw"]]
     assert 0 <= rows[1]["false_positive_rate"] <= 0.2
+
+
+def test_mean_distances_are_those_of_misclassified_images() -> None:
+    some = FOUND[0]._replace(misclassified=np.array([True, False, False, True]))
+    none = FOUND[0]._replace(misclassified=np.zeros(4, bool))
+    rows = adaptive_report.rates([some, none])
+    assert rows[0]["mean_l2"] == 2.5 and rows[1]["mean_l2"] is None
+    assert [row[3] for row in adaptive_report.tables(rows, [])[0].rows] == ["2.50", ""]
+
+
+def test_a_price_has_an_interval() -> None:
+    # 40 images; each bypasses from its own radius on, so that half do at 0.2.
+    reach = np.linspace(0.1, 0.3, 40)
+    found = [
+        Bypass("one", "pgd", eps, "linf", reach <= eps, reach <= eps, np.full(40, 9.0),
+               np.full(40, eps), np.zeros((40, 2, 2, 1), np.float32))
+        for eps in np.linspace(0.05, 0.35, 61)
+    ]
+    row, = adaptive_price.prices(found)
+    low, high = row["linf"]["interval"]
+    # The median of 40 uniform numbers has the standard deviation 0.2 / (2 sqrt(42)) = 0.0154.
+    assert row["linf"]["distance"] == pytest.approx(0.2, abs=0.006)
+    assert low == pytest.approx(0.2 - 1.96 * 0.0154, abs=0.01)
+    assert high == pytest.approx(0.2 + 1.96 * 0.0154, abs=0.01)
+    assert adaptive_price.half_interval(found[:20], "linf") == (None, None)
+    few = {"distance": 0.2, "bound": "=", "interval": (0.1, None)}
+    assert adaptive_price.limits(few) == "0.1 to beyond"
+    assert adaptive_price.limits(few | {"bound": ">"}) == ""
 
 
 def test_the_price_is_interpolated_between_radii_and_else_a_bound() -> None:
@@ -159,13 +187,17 @@ def test_the_price_is_interpolated_between_radii_and_else_a_bound() -> None:
     )]
     rows = {row["detector"]: row for row in adaptive_price.prices([*some, *strong])}
     assert rows[NOTHING]["linf"]["times_no_defence"] == pytest.approx(1)
-    assert rows["strong"]["linf"] == {
+    strongest = dict(rows["strong"]["linf"])
+    assert strongest.pop("interval")[1] is None
+    assert strongest == {
         "distance": 0.3, "bound": ">", "times_no_defence": pytest.approx(1.5)
     }
     assert rows["strong"]["l2"]["times_no_defence"] is None
     cells = dict((row[0], row[2:]) for row in adaptive_price.table(list(rows.values())).rows)
-    assert cells["strong"] == ["more than 0.3", "more than 1.5", "none found", ""]
-    assert cells[NOTHING][:3] == ["0.2", "1", "at most 9"]
+    assert cells["strong"] == [
+        "more than 0.3", "", "more than 1.5", "none found", "", ""
+    ]
+    assert [cells[NOTHING][place] for place in (0, 2, 3)] == ["0.2", "1", "at most 9"]
 
 
 def test_the_gallery_shows_bypassing_images(benign: np.ndarray, tmp_path: Path) -> None:
@@ -190,6 +222,8 @@ def test_detectors_together_flag_what_one_of_them_flags(
     np.testing.assert_array_equal(
         judge.defence.predict(benign[:60]).is_adversarial, alone[0] | alone[1]
     )
+    with pytest.warns(DetectorWarning, match="calibrated for a false-positive rate of 0.1, and"):
+        adaptive.load_judges(loaded, benign[:60], {"both": parts}, 0.2)
     with pytest.raises(InvalidInputError, match="at least 2 detectors"):
         Together({"zscore": parts[0][0]})
 
@@ -271,12 +305,13 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     done = run_script(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "pgd 0.1 linf: 12/12" in done.stderr and "zscore judges orthogonal 0.3" in done.stderr
-    assert "Bypass rate" in done.stdout and "robust" in done.stdout  # headers are folded
+    assert "Bypass rate" in done.stdout and "positives" in done.stdout  # headers are folded
     assert MARGIN in done.stdout and "The attacker's price" in done.stdout
     for name in ("adaptive.png", "adaptive_gallery.png"):
         assert (folder / name).stat().st_size > 5000
     report = (folder / "adaptive.html").read_text()
-    assert "Of 12 images, the attacks bypass " in report and "Bypass rate of pgd, linf" in report
+    for shown in ("Of 12 images, ", "by the best attack on each.", "Bypass rate of pgd, linf"):
+        assert shown in report
     assert "Report: adaptive.html" in done.stdout
     stored = json.loads((folder / "adaptive.json").read_text())
     # PGD against zscore, margin and no defence; orthogonal PGD against the first two.
@@ -297,6 +332,9 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     (["--detectors=missing"], "missing"),
     (["--detectors=zscore+missing"], "missing"),
     (["--eps=", "--kappas="], "at least one strength"),
+    (["--eps=", "--attacks=pgd"], "a strength for each of --attacks, got none for pgd"),
+    (["--detectors=zscore+"], "joined by +, got 'zscore+'; name one on each side"),
+    (["--detectors=zscore+zscore"], "got zscore+zscore; name each once"),
     (["--l2=0"], "eps > 0, got 0.0"),
     (["--kappas=-1"], "a kappa >= 0"),
     (["--images=none.npz"], "none.npz"),

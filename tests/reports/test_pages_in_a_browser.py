@@ -16,6 +16,7 @@ from a2d_tf.reports.charts import Line, curves, histograms
 from a2d_tf.reports.axes import Axis
 from a2d_tf.reports.gallery import Pair
 from a2d_tf.reports.page import Cell, DataTable, Gallery, Page, Section, Thumbnail
+from a2d_tf.reports.svg import Chart
 from a2d_tf.reports.tables import Table
 from a2d_tf.reports.thumbnails import data_uri
 
@@ -142,7 +143,8 @@ ROWS = [
 ]
 WORST = [
     {"detector": name, "images": 9, "false_positive_rate": 0.05, "bypass_rate": rate,
-     "interval": (0.1, 0.9)} for name, rate in (("bim", 0.5), ("no defence", 1.0))
+     "attacks": ["pgd"], "interval": (0.1, 0.9)}
+    for name, rate in (("bim", 5 / 9), ("no defence", 1.0))
 ]
 SCORES = [
     {"attack": name, "auroc": auroc, "auroc_interval": (0.8, 0.99), "seconds": seconds,
@@ -172,12 +174,27 @@ PAGES = {
     "dataset": lambda: dataset_page.page(SUMMARY, {"detector": HOSTILE}, 2.0),
 }
 ANSWERS = {
-    "adaptive": "Of 9 images, the attacks bypass bim for 50% (95 % interval 10% to 90%) and no "
-    "defence for 100%.",
+    "adaptive": "Of 9 images, 5 bypass bim (95 % interval 10% to 90%) and 9 bypass no defence, by "
+    "the best attack on each.",
     "selection": "bim separates most per second: AUROC 0.9500 in 0.01 s per image; jsma separates "
     "best: AUROC 0.9700 in 0.2 s.",
     "dataset": "51 of 1,000 rows are flagged as adversarial (5.10%); 3 more could not be judged.",
 }
+
+
+def test_charts_of_many_defences_keep_the_baselines() -> None:
+    names = [*(f"detector {place}" for place in range(6)), "margin", "none"]
+    rows = [
+        ROWS[0] | {"detector": name, "strength": eps, "bypass_rate": eps}
+        for name in names for eps in (0.1, 0.3)
+    ]
+    page = adaptive_page.page(rows, WORST, [Table("By attack", [], [])] * 2, {}, PROVENANCE,
+                              ("margin", "none"))
+    chart = page.sections[1].blocks[0]
+    assert isinstance(chart, Chart)
+    for name in (*names[:4], "margin", "none"):
+        assert f"{name} 30%" in chart.svg, chart.svg
+    assert chart.caption.endswith("Not drawn: detector 4, detector 5.")
 
 
 @pytest.mark.parametrize("name", PAGES)
