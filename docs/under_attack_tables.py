@@ -88,7 +88,9 @@ def price_rows(models: Models) -> list[list[str]]:
 # and the result of the ordinary network without a defence, which was attacked in the same way.
 RANKED = {
     "MNIST": (
+        ("ordinary", "margin", "adaptive_lenet", "margin (baseline)", "adaptive_lenet"),
         ("ordinary", "default", "adaptive_lenet", "default", "adaptive_lenet"),
+        ("ordinary", "cost of BIM", "adaptive_lenet", "bim", "adaptive_lenet"),
         ("ordinary", "default, and a second network", "adaptive_lenet_joint", "default + second",
          "adaptive_lenet_joint"),
         ("gradient penalty", "default", "adaptive_lenet_penalty", "default", "adaptive_lenet"),
