@@ -71,10 +71,12 @@ def on_mnist() -> list[tuple[str, Sequence[str]]]:
          ]),
         ("Within L2 3 the cost of BIM lets {} % pass, and the default {} %.",
          row_of("radius", "L2 3", ROBUST, ("bim", "default"))),
-        ("(in L2 from {} to {}). With the default it is {}, at a test accuracy that is {} lower. "
-         "PGD training with the cost of BIM has more than {}.", [
+        ("(in L2 from {} to {}). With the default it is {}, with the margin {} and with the cost "
+         "of BIM {}, at a test accuracy that is {} lower. PGD training with the cost of BIM has "
+         "more than {}.", [
              *(shown_price("price", "L2", training, NONE) for training in (PLAIN, PENALTY)),
-             shown_price("price", "L2", PENALTY, "default"), f"{clean - penalised:.3f}",
+             *(shown_price("price", "L2", PENALTY, one) for one in ("default", MARGIN, "bim")),
+             f"{clean - penalised:.3f}",
              shown_price("price", "L2", ROBUST, "bim").removeprefix("more than "),
          ]),
     ]
