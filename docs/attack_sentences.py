@@ -174,6 +174,13 @@ def second_networks() -> list[tuple[str, Sequence[str]]]:
                  ("price-others", joint),
              )
          ]),
+        ("bypass the default at {} with noise, and at {} without it; for the margin these are {} "
+         "and {}. In L-infinity, {} % and {} % get past the default within", [
+             *(shown_price("price-noise", "L2", PLAIN, f"{one}{noise}")
+               for one in ("default", MARGIN) for noise in (", noise 0.1", "")),
+             *(share("radius-noise", "L-infinity 0.3", PLAIN, f"default{noise}")
+               for noise in (", noise 0.1", "")),
+         ]),
         ("flags {} % of benign images in place of {} %.", [
             share("bypass-others", "false positives", PLAIN, one) for one in rates
         ]),

@@ -18,6 +18,7 @@ LENETS: Models = {
 BY_VERDICTS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
 CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
 OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
+NOISE: Models = {"adaptive_lenet_noise": "ordinary"}
 JOINT: Models = {"adaptive_lenet_joint": "ordinary"}
 TRAINED: Models = {"train_lenet_penalty": "gradient penalty", "train_lenet_pgd": "PGD-trained"}
 CIFAR10_PGD: Models = {"adaptive_convnet_pgd": "PGD-trained"}
@@ -293,7 +294,9 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
     **{f"{name}-joint": partial(rows, JOINT) for name, rows in (
         ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
     )},
-    "radius-noise": partial(radius_rows, {"adaptive_lenet_noise": "ordinary"}),
+    **{f"{name}-noise": partial(rows, NOISE) for name, rows in (
+        ("radius", radius_rows), ("price", price_rows),
+    )},
     "figure7": partial(figure7_rows, "figure7", "mnist"),
     "figure7-cifar10": partial(figure7_rows, "figure7_cifar10", "cifar10"),
     "ranked": ranked_rows, "claims": claim_rows, "pairs": pair_rows, "figure8": digit_rows,
