@@ -53,7 +53,7 @@ def on_mnist() -> list[tuple[str, Sequence[str]]]:
              *row_of("radius", "L-infinity 0.3", PLAIN, trained),
          ]),
         ("half bypass grows from {} without a defence to more than {}. In L2 it grows from {} to "
-         "{} alone. The margin has {} there, and the cost of BIM {}.", [
+         "{} only. The margin has {} there, and the cost of BIM {}.", [
              f"{price('price', 'L-infinity', PLAIN, NONE):.2f}",
              f"{price('price', 'L-infinity', PLAIN, 'default'):.1f}",
              *(shown_price("price", "L2", PLAIN, one) for one in (NONE, "default", MARGIN, "bim")),

@@ -7,8 +7,7 @@ from typing import Any
 
 from stored_results import stored
 
-from a2d_tf.evaluation import adaptive_price
-from a2d_tf.evaluation.adaptive_price import BOUNDS, Half, ratio
+from a2d_tf.evaluation.adaptive_price import BOUNDS, Half, limits, ratio
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {
@@ -263,8 +262,8 @@ def distance(half: dict[str, Any]) -> str:
 
 def priced(half: dict[str, Any]) -> str:
     """A distance with its 95 % interval, where it is not a bound."""
-    limits = adaptive_price.limits(half) if "interval" in half else ""
-    return distance(half) + (f" ({limits})" if limits else "")
+    interval = limits(half) if "interval" in half else ""  # older results have none
+    return distance(half) + (f" ({interval})" if interval else "")
 
 
 def half_of(stored_half: Mapping[str, Any]) -> Half:

@@ -57,7 +57,7 @@ cli.define_model_flags()
 cli.define_path("images", "Benign images to attack: .npz or folder. With labels in the .npz, those "
                 "that the model gets wrong are left out.", required=True)
 cli.define_path("benign", "Benign images that the attacker has, and that set the threshold on the "
-                "margin; by default those of --images.")
+                "margin; by default all of --images.")
 cli.define_names("detectors", [], "Folders that fit_detector.py wrote, or several joined by +.")
 cli.define_names("attacks", list(KINDS), f"Out of {', '.join(KINDS)}.")
 flags.DEFINE_list("kappas", ["0", "5", "10", "20"], "For cw: by how many logits a wrong class must "
@@ -99,12 +99,7 @@ def main() -> None:
             iterations=FLAGS.iterations, queries=FLAGS.queries,
         )
     with cli.about("attacks"):
-        chosen = adaptive.kinds(FLAGS.attacks)
-    for name, kind in chosen.items():
-        if not kind.strengths(strengths):
-            needed = "--kappas" if kind.by_kappa else "--eps or --l2"
-            cli.fail(f"expected a strength for each of --attacks, got none for {name}; give "
-                     f"{needed}, or leave it out")
+        adaptive.kinds(FLAGS.attacks, strengths)
     classifier = cli.load_classifier()
     spec = classifier.input_spec
     with cli.about("images"):
@@ -120,9 +115,6 @@ def main() -> None:
         name: [(cli.load_detector("detectors", folder), Path(folder)) for folder in parts]
         for name, parts in folders.items()
     }
-    for name, parts in detectors.items():
-        if len({folder for _, folder in parts}) < len(parts):
-            cli.fail(f"expected --detectors to join different folders, got {name}; name each once")
     with cli.about("detectors", "others", "noise", "fpr"):
         judges = adaptive.load_judges(
             classifier, benign, detectors, FLAGS.fpr, others=FLAGS.others, noise=FLAGS.noise

@@ -77,15 +77,16 @@ class BenignColumns(Goal):
     def aims(self, images: Images, labels: Labels) -> NDArray[np.float64]:
         if self._match == "median":
             return np.tile(np.median(self._columns, axis=0), (len(images), 1))
-        raw = self._feature.measure(self._classifier, images, batch_size=MEASURED_AT_ONCE)
-        own = self._transformed(tf.constant(raw)).numpy()
-        away = np.square((own[:, None] - self._columns) / self._spread).mean(axis=2)
-        if len(classes := np.unique(self._labels)) == 1 and classes[0] in labels:
+        classes = np.unique(self._labels)
+        if len(classes) == 1 and classes[0] in labels:
             raise InvalidInputError(
                 f"expected benign images of two classes at least, got those of class {classes[0]} "
                 "alone; give others"
             )
-        away = np.nan_to_num(away)
+        raw = self._feature.measure(self._classifier, images, batch_size=MEASURED_AT_ONCE)
+        own = self._transformed(tf.constant(raw)).numpy()
+        away = np.square((own[:, None] - self._columns) / self._spread).mean(axis=2)
+        away = np.nan_to_num(away)  # an image that cannot be measured may aim at any of them
         # A benign image of the true class may be the image itself.
         away[labels[:, None] == self._labels] += away.max() + 1
         return np.asarray(self._columns[away.argmin(axis=1)])

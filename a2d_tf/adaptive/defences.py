@@ -1,5 +1,6 @@
 """What an attacker has to get past: one detector, several at once, or none."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -11,7 +12,7 @@ from a2d_tf.a2d import A2D
 from a2d_tf.adaptive.goal import Goal
 from a2d_tf.adaptive.score import differentiable_score
 from a2d_tf.classifiers import Classifier
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import DetectorWarning, InvalidInputError
 from a2d_tf.images.spec import Images, Labels
 
 COMPARED = 64  # benign images at which goals are compared
@@ -107,19 +108,25 @@ class Together:
     def goal(self, benign: Images) -> Goal:
         """By how much the parts' scores exceed their thresholds, together; see `score_of`.
 
-        Parts whose score has no gradient are left out.
+        Parts whose score has no gradient are left out, with a warning.
 
         Raises:
           InvalidInputError: no part has one.
         """
-        goals, refusals = [], []
-        for part in self.parts.values():
+        goals: list[Goal] = []
+        refusals: dict[str, InvalidInputError] = {}
+        for name, part in self.parts.items():
             try:
                 goals.append(score_of(part, benign))
             except InvalidInputError as error:
-                refusals.append(error)
+                refusals[name] = error
         if not goals:
-            raise refusals[0]
+            raise next(iter(refusals.values()))
+        for name, reason in refusals.items():
+            warnings.warn(
+                f"attacks on detectors together do not follow {name}: {reason}", DetectorWarning,
+                stacklevel=2,
+            )
         return Excess(goals, benign)
 
 

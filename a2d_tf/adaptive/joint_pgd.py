@@ -33,13 +33,13 @@ class JointPGD(ProjectedThreat):
 
     Attributes:
       goal: what a misclassified image lowers; its classifier is the one under attack, or a copy.
-      start: at whose images the steps begin, within the same ball; None for a random place. Just
-        beyond the boundary a score may rise in all directions, and these images are further away.
-        Each restart begins at those of another seed.
+      start: the attack at whose images the steps begin, in place of `random_start`; its ball must
+        not be larger. Just beyond the boundary a score may rise in all directions, and these images
+        lie further away. Each restart begins at the images of another seed.
     """
 
     batch_size: ClassVar[int] = 32  # second derivatives take memory for every class
-    top_rank: ClassVar[int | None] = REACHED
+    top_rank: ClassVar[float] = REACHED
     goal: Goal
     start: PGD | None = None
 
@@ -130,10 +130,10 @@ class OrthogonalPGD(JointPGD):
     """As `SelectivePGD`, but each gradient without its part against the other.
 
     To first order, a step towards one aim then does not undo the other; in L-infinity that holds
-    before the sign of the step is taken. The published attack leaves
-    out any part along the other gradient. Against the costs of attacks it would stand still: their
-    gradients are nearly parallel to the margin's. So a part that serves both aims stays, and where
-    little would be left, the whole gradient is followed.
+    before the sign of the step is taken. The published attack leaves out any part along the other
+    gradient. Against the costs of attacks it would stand still: their gradients are nearly parallel
+    to the margin's. So a part that serves both aims stays, and where little would be left, the
+    whole gradient is followed.
 
     Attributes:
       goal, start: as for `JointPGD`.

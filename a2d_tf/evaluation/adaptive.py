@@ -137,12 +137,16 @@ def folders_of(name: str) -> list[str]:
     """The folders of detectors that judge together, as "one+other"; or of one.
 
     Raises:
-      InvalidInputError: a part is empty.
+      InvalidInputError: a part is empty, or stands there twice.
     """
     parts = [name] if Path(name).exists() else name.split(PLUS)
     if not all(parts):
         raise InvalidInputError(
             f"expected folders of detectors joined by {PLUS}, got {name!r}; name one on each side"
+        )
+    if len(set(parts)) < len(parts):
+        raise InvalidInputError(
+            f"expected different folders joined by {PLUS}, got {name!r}; name each once"
         )
     return parts
 
@@ -220,9 +224,9 @@ def run_adaptive(
       progress: follows the images.
 
     Raises:
-      InvalidInputError: an unknown attack, or unfit images.
+      InvalidInputError: an unknown attack, one without a strength, or unfit images.
     """
-    chosen = kinds(attacks)
+    chosen = kinds(attacks, strengths)
     key = classifier_key(classifier) | {
         "images": digest(images), "labels": digest(labels), "benign": digest(benign)
     }

@@ -182,12 +182,19 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def kinds(names: Sequence[str]) -> dict[str, Kind]:
+def kinds(names: Sequence[str], strengths: Strengths) -> dict[str, Kind]:
     """The attacks of these names.
 
     Raises:
-      InvalidInputError: an unknown attack, or none.
+      InvalidInputError: an unknown attack, none, or one without a strength.
     """
     if not names:
         raise InvalidInputError("expected at least one attack, got none; name some")
-    return {name: lookup(KINDS, name, "an attack") for name in names}
+    found = {name: lookup(KINDS, name, "an attack") for name in names}
+    for name, kind in found.items():
+        if not kind.strengths(strengths):
+            raise InvalidInputError(
+                f"expected a strength for each attack, got none for {name}; give "
+                f"{'kappas' if kind.by_kappa else 'eps or l2'}, or leave it out"
+            )
+    return found

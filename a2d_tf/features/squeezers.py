@@ -14,7 +14,7 @@ from a2d_tf.images.spec import Bounds
 
 GREY_BITS, COLOUR_BITS = 1, 5  # published for MNIST, and for CIFAR-10 and ImageNet
 WINDOW = 2  # published for all three
-STEEPNESS = 0.1  # of the sigmoid whose gradient stands for that of two levels
+SIGMOID_WIDTH = 0.1  # of the pixel range; its gradient stands for that of two levels
 
 
 def squeezed(
@@ -66,8 +66,8 @@ def with_bits(images: tf.Tensor, bits: int, bounds: Bounds) -> tf.Tensor:
 
     def steep(pixels: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         def slope(upstream: tf.Tensor) -> tf.Tensor:
-            high = tf.sigmoid((to_steps(pixels) - 0.5) / STEEPNESS)
-            return upstream * high * (1 - high) / STEEPNESS
+            high = tf.sigmoid((to_steps(pixels) - 0.5) / SIGMOID_WIDTH)
+            return upstream * high * (1 - high) / SIGMOID_WIDTH
 
         return rounded(pixels), slope
 

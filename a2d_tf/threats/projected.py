@@ -58,7 +58,7 @@ class ProjectedThreat(Threat):
 
     batch_size: ClassVar[int] = 128
     # Once an image has this rank, no other image is better.
-    top_rank: ClassVar[int | None] = None
+    top_rank: ClassVar[float] = math.inf
     eps: float
     steps: int = 40
     step: float | None = None
@@ -133,7 +133,7 @@ class ProjectedThreat(Threat):
                 better = (ranks > rank[rows]) | (ranks == rank[rows]) & (values > value[rows])
                 best[rows[better]] = current.numpy()[better]
                 rank[rows[better]], value[rows[better]] = ranks[better], values[better]
-                open_rows = self._open(rank[rows])
+                open_rows = rank[rows] < self.top_rank
                 if not open_rows.any():
                     return best
                 if step < self.steps:
@@ -145,11 +145,6 @@ class ProjectedThreat(Threat):
                     )
                 rows, current = rows[open_rows], tf.boolean_mask(current, open_rows)
         return best
-
-    def _open(self, rank: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Which images bool[n] may still become better."""
-        open_rows: NDArray[np.bool_] = np.full(len(rank), True)
-        return open_rows if self.top_rank is None else rank < self.top_rank
 
     def _look_graph(
         self, classifier: Classifier, shape: tuple[int, ...], width: int

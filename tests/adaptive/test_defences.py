@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf import A2D, Bounds, Classifier, InvalidInputError
+from a2d_tf import A2D, Bounds, Classifier, DetectorWarning, InvalidInputError
 from a2d_tf.adaptive import (
     FlaggedBy,
     Noisy,
@@ -120,7 +120,8 @@ def test_parts_with_a_gradient_are_followed_alone(
     margin: A2D, classifier: Classifier, benign: np.ndarray
 ) -> None:
     bim = A2D(classifier, BIM(eps=0.3, step=0.02, max_iterations=40)).fit(benign[:100])
-    goal = score_of(Together({"bim": bim, "margin": margin}), benign)
+    with pytest.warns(DetectorWarning, match="do not follow bim: .*counted costs"):
+        goal = score_of(Together({"bim": bim, "margin": margin}), benign)
     values = np.asarray(goal.value(tf.constant(benign[:200]), tf.zeros((200, 0))))
     # It is reached where the margin's detector does not flag.
     np.testing.assert_array_equal(values <= goal.enough, ~margin.is_adversarial(benign[:200]))

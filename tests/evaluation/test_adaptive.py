@@ -283,9 +283,9 @@ def test_right_images(loaded: Classifier, benign: np.ndarray) -> None:
 
 
 def test_every_attack_has_a_threat(loaded: Classifier, judges: dict[str, Judge]) -> None:
-    assert list(kinds(list(KINDS))) == list(KINDS)
+    assert list(kinds(list(KINDS), Strengths())) == list(KINDS)
     with pytest.raises(InvalidInputError, match="an attack out of cw, .* got 'magic'"):
-        kinds(["magic"])
+        kinds(["magic"], Strengths())
     for settings, message in (
         ({"eps": (0.0,)}, "eps > 0"), ({"kappas": (-1.0,)}, "a kappa >= 0"),
         ({"eps": (2.0,)}, "eps <= 1"), ({"l2": (-1.0,)}, "eps > 0"),
@@ -332,9 +332,9 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     (["--detectors=missing"], "missing"),
     (["--detectors=zscore+missing"], "missing"),
     (["--eps=", "--kappas="], "at least one strength"),
-    (["--eps=", "--attacks=pgd"], "a strength for each of --attacks, got none for pgd"),
+    (["--eps=", "--attacks=pgd"], "a strength for each attack, got none for pgd; give eps or l2"),
     (["--detectors=zscore+"], "joined by +, got 'zscore+'; name one on each side"),
-    (["--detectors=zscore+zscore"], "got zscore+zscore; name each once"),
+    (["--detectors=zscore+zscore"], "got 'zscore+zscore'; name each once"),
     (["--l2=0"], "eps > 0, got 0.0"),
     (["--kappas=-1"], "a kappa >= 0"),
     (["--images=none.npz"], "none.npz"),
