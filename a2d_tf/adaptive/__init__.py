@@ -9,12 +9,13 @@ from a2d_tf.adaptive.defences import Defence, FlaggedBy, Together, Undefended, s
 from a2d_tf.adaptive.filtered_pgd import FilteredPGD
 from a2d_tf.adaptive.goal import Goal
 from a2d_tf.adaptive.joint_pgd import OrthogonalPGD, SelectivePGD
+from a2d_tf.adaptive.kept_label import KeptLabel
 from a2d_tf.adaptive.noisy import Noisy
 from a2d_tf.adaptive.score import DifferentiableScore, differentiable_score
 from a2d_tf.adaptive.second_opinion import SecondOpinion
 
 __all__ = [
     "BenignColumns", "Defence", "DifferentiableScore", "FilteredPGD", "FlaggedBy",
-    "Goal", "Noisy", "OrthogonalPGD", "SecondOpinion", "SelectivePGD", "Together", "Undefended",
-    "differentiable_score", "score_of",
+    "Goal", "KeptLabel", "Noisy", "OrthogonalPGD", "SecondOpinion", "SelectivePGD", "Together",
+    "Undefended", "differentiable_score", "score_of",
 ]

@@ -1,21 +1,19 @@
 """What an attacker has to get past: one detector, several at once, or none."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from a2d_tf.a2d import A2D
-from a2d_tf.adaptive.goal import Goal
+from a2d_tf.adaptive.goal import Excess, Goal
+from a2d_tf.adaptive.kept_label import counts_bim, kept_label
 from a2d_tf.adaptive.score import differentiable_score
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import DetectorWarning, InvalidInputError
 from a2d_tf.images.spec import Images, Labels
-
-COMPARED = 64  # benign images at which goals are compared
 
 
 class Verdict(Protocol):
@@ -130,48 +128,6 @@ class Together:
         return Excess(goals, benign)
 
 
-class Excess(Goal):
-    """By how much several goals exceed what is enough for each, as a sum.
-
-    Each is divided by the standard deviation of its values at benign images, so that they compare.
-    The sum has the gradients of all goals that are not reached, where the highest alone would pull
-    to and fro between them.
-
-    Args:
-      goals: the goals, of the same classifier.
-      benign: f32[N,H,W,C], benign images.
-
-    Raises:
-      InvalidInputError: a goal of which lower is always better.
-    """
-
-    def __init__(self, goals: Sequence[Goal], benign: Images):
-        if endless := [goal for goal in goals if not np.isfinite(goal.enough)]:
-            raise InvalidInputError(
-                f"expected goals that can be reached, got {endless[0]!r}; leave it out"
-            )
-        self._goals = list(goals)
-        some = tf.constant(benign[:COMPARED])
-        self._spreads = []
-        for goal in goals:
-            values = goal.value(some, tf.zeros((len(some), 0))).numpy()
-            spread = float(np.std(values[np.isfinite(values)]))
-            self._spreads.append(spread if spread > 0 else 1.0)
-
-    @property
-    def enough(self) -> float:
-        return 0.0
-
-    def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
-        return tf.add_n([
-            tf.nn.relu((tf.cast(goal.value(images, aims), tf.float32) - goal.enough) / spread)
-            for goal, spread in zip(self._goals, self._spreads, strict=True)
-        ])
-
-    def __repr__(self) -> str:
-        return f"Excess({self._goals!r})"
-
-
 class FlaggedBy:
     """Which images a defence flags, as a setting of a decision-based attack.
 
@@ -194,7 +150,10 @@ class FlaggedBy:
 
 
 def score_of(defence: Defence, benign: Images) -> Goal:
-    """The score of a defence that an attack lowers, with a gradient at benign images.
+    """What an attack lowers to get past a defence, with a gradient at benign images.
+
+    That is the score of a fitted `A2D`. If the score has no gradient since it counts the iterations
+    of BIM, what keeps these many takes its place (`KeptLabel`).
 
     Args:
       defence: a fitted `A2D`, or a defence with a method `goal`, as those of this package.
@@ -204,6 +163,8 @@ def score_of(defence: Defence, benign: Images) -> Goal:
       InvalidInputError: the score has no gradient, or there is none.
     """
     if isinstance(defence, A2D):
+        if counts_bim(defence):
+            return kept_label(defence, benign)
         score = differentiable_score(defence)
         score.check(benign)
         return score

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from a2d_tf.a2d import A2D
-from a2d_tf.adaptive.defences import Excess, Flagged, score_of
-from a2d_tf.adaptive.goal import Goal
+from a2d_tf.adaptive.defences import Flagged, score_of
+from a2d_tf.adaptive.goal import Excess, Goal
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images

@@ -17,7 +17,7 @@ from a2d_tf.adaptive import (
     score_of,
 )
 from a2d_tf.adaptive.defences import Defence
-from a2d_tf.attacks import BIM
+from a2d_tf.attacks import JSMA
 from a2d_tf.threats import PGD
 
 COUNT = 30
@@ -119,9 +119,9 @@ def test_an_attack_follows_the_mean_over_the_noise(
 def test_parts_with_a_gradient_are_followed_alone(
     margin: A2D, classifier: Classifier, benign: np.ndarray
 ) -> None:
-    bim = A2D(classifier, BIM(eps=0.3, step=0.02, max_iterations=40)).fit(benign[:100])
-    with pytest.warns(DetectorWarning, match="do not follow bim: .*counted costs"):
-        goal = score_of(Together({"bim": bim, "margin": margin}), benign)
+    jsma = A2D(classifier, JSMA(theta=0.3)).fit(benign[:100])
+    with pytest.warns(DetectorWarning, match="do not follow jsma: .*counted costs"):
+        goal = score_of(Together({"jsma": jsma, "margin": margin}), benign)
     values = np.asarray(goal.value(tf.constant(benign[:200]), tf.zeros((200, 0))))
     # It is reached where the margin's detector does not flag.
     np.testing.assert_array_equal(values <= goal.enough, ~margin.is_adversarial(benign[:200]))
@@ -156,9 +156,9 @@ def test_no_defence_has_no_score(
     assert not nothing.predict(benign[:5]).is_adversarial.any()
     with pytest.raises(InvalidInputError, match="a defence with a score"):
         score_of(nothing, benign)
-    bim = A2D(classifier, BIM(eps=0.3, step=0.02, max_iterations=40)).fit(benign[:100])
-    with pytest.raises(InvalidInputError, match="counted costs bim"):
-        score_of(Together({"one": bim, "other": bim}), benign)
+    jsma = A2D(classifier, JSMA(theta=0.3)).fit(benign[:100])
+    with pytest.raises(InvalidInputError, match="counted costs jsma"):
+        score_of(Together({"one": jsma, "other": jsma}), benign)
     flagged = FlaggedBy(margin, "mine")
     assert repr(flagged) == "FlaggedBy('mine')"
     np.testing.assert_array_equal(flagged(benign[:5]), margin.predict(benign[:5]).is_adversarial)
