@@ -136,6 +136,7 @@ def trained_on_cifar10() -> list[tuple[str, Sequence[str]]]:
         for kappa in (0, 5)
     )
     beyond = share("radius-cifar10-pgd", "L2 1.6", ROBUST, "bim")
+    costs = stored("bim_costs_convnet_pgd")
     return [
         ("lower than that of the ordinary one ({}):", [f"{before:.3f}"]),
         ("in L-infinity from {} to {}, and in L2 from {} to {}. It costs {} percentage points of "
@@ -159,6 +160,9 @@ def trained_on_cifar10() -> list[tuple[str, Sequence[str]]]:
         ]),
         ("gets {} % of 40 other images past the cost of BIM. In that section {} % of C&W's", [
             beyond, near[2],
+        ]),
+        ("BIM fails on {} % of the first {} test images of this network within", [
+            f"{100 * (1 - costs['within_cap']):.0f}", str(costs["images"]),
         ]),
     ]
 
