@@ -42,7 +42,7 @@ from pathlib import Path
 import cli
 from absl import flags
 
-from a2d_tf.evaluation import adaptive, adaptive_price, adaptive_report
+from a2d_tf.evaluation import adaptive, adaptive_judges, adaptive_price, adaptive_report
 from a2d_tf.evaluation.adaptive_attacks import KINDS, Strengths
 from a2d_tf.images import load_images
 from a2d_tf.images.image_files import load_labels
@@ -111,13 +111,13 @@ def main() -> None:
     with cli.about("benign"):
         benign = load_images(FLAGS.benign, spec).images if FLAGS.benign else every
     with cli.about("detectors"):
-        folders = {name: adaptive.folders_of(name) for name in FLAGS.detectors}
+        folders = {name: adaptive_judges.folders_of(name) for name in FLAGS.detectors}
     detectors = {
         name: [(cli.load_detector("detectors", folder), Path(folder)) for folder in parts]
         for name, parts in folders.items()
     }
     with cli.about("detectors", "others", "noise", "fpr"):
-        judges = adaptive.load_judges(
+        judges = adaptive_judges.load_judges(
             classifier, benign, detectors, FLAGS.fpr, others=FLAGS.others, noise=FLAGS.noise
         )
     found = adaptive.run_adaptive(
@@ -143,7 +143,7 @@ def main() -> None:
     tables = [*adaptive_report.tables(rows, worst), adaptive_price.table(prices)]
     report = picture.with_suffix(".html")
     page.write(adaptive_page.page(
-        rows, worst, tables, pairs, made_with, (adaptive.MARGIN, adaptive.NOTHING)
+        rows, worst, tables, pairs, made_with, (adaptive_judges.MARGIN, adaptive_judges.NOTHING)
     ), report)
     cli.report(
         {"out": FLAGS.out, "report": str(report)} | results,

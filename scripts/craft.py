@@ -15,7 +15,7 @@ import cli
 from absl import flags
 
 from a2d_tf import threats
-from a2d_tf.evaluation.adaptive import check_same_classifier
+from a2d_tf.evaluation.adaptive_judges import check_same_classifier
 from a2d_tf.evaluation.crafting import craft_test_images, past_detector
 from a2d_tf.storage import files
 from a2d_tf.storage.provenance import provenance

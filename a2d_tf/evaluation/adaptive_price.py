@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a2d_tf.evaluation.adaptive import NOTHING, Bypass
+from a2d_tf.evaluation.adaptive import Bypass
+from a2d_tf.evaluation.adaptive_judges import NOTHING
 from a2d_tf.reports.tables import Table
 
 NORMS = ("linf", "l2")

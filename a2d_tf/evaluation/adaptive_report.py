@@ -8,7 +8,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from a2d_tf.evaluation.adaptive import Bypass, Judge
+from a2d_tf.evaluation.adaptive import Bypass
+from a2d_tf.evaluation.adaptive_judges import Judge
 from a2d_tf.images.bounds import Bounds, to_unit
 from a2d_tf.images.spec import Images
 from a2d_tf.reports.axes import Axis

@@ -7,8 +7,9 @@ import numpy as np
 
 from a2d_tf import threats
 from a2d_tf.evaluation import adaptive_price, adaptive_report
-from a2d_tf.evaluation.adaptive import Bypass, Judge, load_judges
+from a2d_tf.evaluation.adaptive import Bypass
 from a2d_tf.evaluation.adaptive_attacks import Strengths
+from a2d_tf.evaluation.adaptive_judges import Judge, load_judges
 from a2d_tf.evaluation.methods import DEFAULT
 from a2d_tf.images.spec import Images
 from a2d_tf.reports.tables import Table

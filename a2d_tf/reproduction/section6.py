@@ -9,8 +9,9 @@ import numpy as np
 from a2d_tf.a2d import A2D
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.evaluation.adaptive import Bypass, Judge, load_judges, run_adaptive
+from a2d_tf.evaluation.adaptive import Bypass, run_adaptive
 from a2d_tf.evaluation.adaptive_attacks import Strengths
+from a2d_tf.evaluation.adaptive_judges import Judge, load_judges
 from a2d_tf.evaluation.cache_keys import classifier_key
 from a2d_tf.evaluation.model_and_dataset import DEFAULT_MODELS, model_and_dataset
 from a2d_tf.features import Feature, by_name

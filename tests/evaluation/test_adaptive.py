@@ -13,9 +13,10 @@ from matplotlib import image
 
 from a2d_tf import A2D, Bounds, Classifier, DetectorWarning, InvalidInputError
 from a2d_tf.adaptive import Together
-from a2d_tf.evaluation import adaptive, adaptive_price, adaptive_report
-from a2d_tf.evaluation.adaptive import MARGIN, NOTHING, Bypass, Judge
+from a2d_tf.evaluation import adaptive, adaptive_judges, adaptive_price, adaptive_report
+from a2d_tf.evaluation.adaptive import Bypass
 from a2d_tf.evaluation.adaptive_attacks import KINDS, Strengths, kinds
+from a2d_tf.evaluation.adaptive_judges import MARGIN, NOTHING, Judge
 from a2d_tf.reports import gallery
 from a2d_tf.reports.progress import NullProgress
 from a2d_tf.storage.stages import Stages
@@ -48,7 +49,7 @@ def loaded(folder: Path) -> Classifier:
 @pytest.fixture(scope="module")
 def judges(loaded: Classifier, folder: Path, benign: np.ndarray) -> dict[str, Judge]:
     detectors = {name: [(A2D.load(folder / name), folder / name)] for name in ("zscore", "bim")}
-    return adaptive.load_judges(loaded, benign[:60], detectors, 0.1)
+    return adaptive_judges.load_judges(loaded, benign[:60], detectors, 0.1)
 
 
 def test_bypass_is_misclassified_and_not_flagged(
@@ -211,17 +212,17 @@ def test_the_gallery_shows_bypassing_images(benign: np.ndarray, tmp_path: Path) 
 def test_detectors_together_flag_what_one_of_them_flags(
     loaded: Classifier, folder: Path, benign: np.ndarray
 ) -> None:
-    assert adaptive.folders_of("one+other") == ["one", "other"]
-    assert adaptive.folders_of(str(folder / "zscore")) == [str(folder / "zscore")]
+    assert adaptive_judges.folders_of("one+other") == ["one", "other"]
+    assert adaptive_judges.folders_of(str(folder / "zscore")) == [str(folder / "zscore")]
     parts = [(A2D.load(folder / name), folder / name) for name in ("zscore", "bim")]
-    judge = adaptive.load_judges(loaded, benign[:60], {"both": parts}, 0.1)["both"]
+    judge = adaptive_judges.load_judges(loaded, benign[:60], {"both": parts}, 0.1)["both"]
     assert isinstance(judge.defence, Together)
     alone = [a2d.predict(benign[:60]).is_adversarial for a2d, _ in parts]
     np.testing.assert_array_equal(
         judge.defence.predict(benign[:60]).is_adversarial, alone[0] | alone[1]
     )
     with pytest.warns(DetectorWarning, match="calibrated for a false-positive rate of 0.1, and"):
-        adaptive.load_judges(loaded, benign[:60], {"both": parts}, 0.2)
+        adaptive_judges.load_judges(loaded, benign[:60], {"both": parts}, 0.2)
     with pytest.raises(InvalidInputError, match="at least 2 detectors"):
         Together({"zscore": parts[0][0]})
 
@@ -235,7 +236,7 @@ def test_attacks_on_detectors_together_and_by_verdicts_alone(
     entropy = A2D(loaded, "entropy", "zscore").fit(benign[:200], fpr=0.1)
     entropy.save(tmp_path / "entropy")
     own = (A2D.load(folder / "zscore"), folder / "zscore")
-    judges = adaptive.load_judges(loaded, benign[:60], {
+    judges = adaptive_judges.load_judges(loaded, benign[:60], {
         "knn": [(knn, tmp_path / "knn")], "both": [own, (entropy, tmp_path / "entropy")],
     }, 0.1)
     images, labels = adaptive.right_images(loaded, benign, None, 10)
