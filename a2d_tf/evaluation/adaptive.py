@@ -16,6 +16,7 @@ from a2d_tf.errors import DetectorWarning, InvalidInputError
 from a2d_tf.evaluation.adaptive_attacks import Kind, Strength, Strengths, kinds
 from a2d_tf.evaluation.adaptive_judges import NOTHING, Judge
 from a2d_tf.evaluation.cache_keys import classifier_key
+from a2d_tf.evaluation.splits import first_right
 from a2d_tf.images.spec import Images, Labels
 from a2d_tf.reports.progress import Progress
 from a2d_tf.storage.stages import Arrays, Stages, digest
@@ -65,13 +66,8 @@ def right_images(
       InvalidInputError: it gets none right.
     """
     own = classifier.predict(images)
-    rows = np.arange(len(own)) if labels is None else np.flatnonzero(own == labels)
-    if not len(rows):
-        raise InvalidInputError(
-            "expected correctly classified images, got none; check that model and images belong "
-            "together"
-        )
-    return images[rows[:limit]], own[rows[:limit]]
+    rows = first_right(own, own if labels is None else labels, limit)
+    return images[rows], own[rows]
 
 
 def run_adaptive(

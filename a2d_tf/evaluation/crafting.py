@@ -3,13 +3,13 @@
 import dataclasses
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.a2d import A2D
 from a2d_tf.adaptive import FlaggedBy
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
+from a2d_tf.evaluation.splits import first_right
 from a2d_tf.reports.progress import Progress
 from a2d_tf.threats import HopSkipJump, Threat
 from a2d_tf.zoo.datasets import Dataset
@@ -38,13 +38,7 @@ def craft_test_images(
     Raises:
       InvalidInputError: no test image is classified correctly.
     """
-    correct = classifier.predict(dataset.x_test) == dataset.y_test
-    index = np.flatnonzero(correct)[:limit]
-    if not len(index):
-        raise InvalidInputError(
-            f"expected correctly classified test images, got none of {len(correct)}; "
-            "check that model and dataset belong together"
-        )
+    index = first_right(classifier.predict(dataset.x_test), dataset.y_test, limit)
     labels = dataset.y_test[index]
     with progress.stage(f"craft {name}", len(index)) as advance:
         crafted = threat.craft(classifier, dataset.x_test[index], labels, advance)

@@ -1,5 +1,7 @@
 """The splits of an experiment: which images are fitted, calibrated and tested on."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,14 +42,49 @@ def split(
     return {FIT: fit, CALIBRATION: calibration, TEST: test}
 
 
+def first_right(own: Labels, labels: Labels, limit: int) -> NDArray[np.int64]:
+    """The rows i64[n] of the first images that a classifier gets right.
+
+    A warning tells if they lack classes, since the images come class by class.
+
+    Args:
+      own: i64[N], the classifier's labels.
+      labels: i64[N], the true ones.
+      limit: the largest number of rows.
+
+    Raises:
+      InvalidInputError: it gets none right.
+    """
+    every = np.flatnonzero(own == labels)
+    if not len(every):
+        raise InvalidInputError(
+            f"expected correctly classified images, got none of {len(labels)}; check that model "
+            "and images belong together"
+        )
+    rows = every[:limit]
+    classes, there = (len(np.unique(labels[some])) for some in (rows, every))
+    if classes < there and come_by_class(labels):
+        warnings.warn(
+            f"the first {len(rows)} images that the classifier gets right have {classes} of "
+            f"{there} classes, since the images come class by class; mix them, or raise the limit",
+            stacklevel=3,
+        )
+    return rows
+
+
+def come_by_class(labels: Labels) -> bool:
+    """Whether images of these labels i64[N] come class by class, so that the first lack classes."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(len(counts) > 1 and counts.max() > 1 and (np.diff(labels) >= 0).all())
+
+
 def check_mixed(labels: Labels) -> None:
-    """Raises InvalidInputError if images come class by class, so that the first ones lack classes.
+    """Raises InvalidInputError if images come class by class.
 
     Args:
       labels: i64[N], in the order of the images.
     """
-    counts = np.unique(labels, return_counts=True)[1]
-    if len(counts) > 1 and counts.max() > 1 and (np.diff(labels) >= 0).all():
+    if come_by_class(labels):
         raise InvalidInputError(
             "expected test images of all classes in mixed order, since the first ones are tested "
             "and fitted on, got them class by class; pass --shuffle (shuffle=True), or mix them"
