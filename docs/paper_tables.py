@@ -16,11 +16,6 @@ TARGETS = {
     "untargeted": "any other class", "top2": "second class", "top5": "fifth class",
     "least_likely": "least likely class",
 }
-SWEEPS = {
-    "k": "K of K-NN", "ratio_benign_adversarial": "K-NN, benign to adversarial images",
-    "zscore_h": "h of the Z-score", "zscore_votes_k": "votes of the Z-score",
-    "classifier": "detector",
-}
 QUANTITIES = {
     "clever": "CLEVER towards the second class", "iterations": "iterations of BIM", "l2": "L2",
 }
@@ -197,18 +192,6 @@ def attack_time_rows() -> Rows:
     return rows
 
 
-def parameter_rows() -> Rows:
-    """Table 7: accuracies by the parameters of the detectors, beside the paper's."""
-    found = stored("table7")
-    ours, paper = found["accuracy_benign_adversarial"], found["published"]
-    return [["parameter", "value", "benign", "paper", "adversarial", "paper"], *(
-        [SWEEPS[sweep], value, *(
-            f"{accuracies[column]:.3f}" for column in range(2)
-            for accuracies in (values[value], paper[sweep][value])
-        )] for sweep, values in ours.items() for value in values
-    )]
-
-
 TABLES: Mapping[str, Callable[[], Rows]] = {
     **{f"published-{name}": partial(auroc_rows, name) for name in DATASETS},
     "confident": confident_rows,
@@ -221,5 +204,4 @@ TABLES: Mapping[str, Callable[[], Rows]] = {
     "clever": clever_rows,
     "figure2": clever_time_rows,
     "figure4": attack_time_rows,
-    "table7": parameter_rows,
 }

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.a2d import A2D
+from a2d_tf.adaptive.bim_costs import bim_attacks, bim_cost_goal
 from a2d_tf.adaptive.goal import Excess, Goal
-from a2d_tf.adaptive.kept_label import counts_bim, kept_label
 from a2d_tf.adaptive.score import differentiable_score
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import DetectorWarning, InvalidInputError
@@ -163,8 +163,8 @@ def score_of(defence: Defence, benign: Images) -> Goal:
       InvalidInputError: the score has no gradient, or there is none.
     """
     if isinstance(defence, A2D):
-        if counts_bim(defence):
-            return kept_label(defence, benign)
+        if bim_attacks(defence):
+            return bim_cost_goal(defence, benign)
         score = differentiable_score(defence)
         score.check(benign)
         return score

@@ -8,10 +8,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images, Labels
 
 COMPARED = 64  # benign images at which goals are compared
+LOGIT_SLACK = 1e-3  # since the logits of an image differ a little from batch to batch
 
 
 class Goal(abc.ABC):
@@ -78,3 +80,11 @@ class Excess(Goal):
 
     def __repr__(self) -> str:
         return f"Excess({self._goals!r})"
+
+
+def own_labels(classifier: Classifier, images: tf.Tensor) -> tf.Tensor:
+    """The labels i32[n] of images f32[n,H,W,C], 0 where the outputs are not finite.
+
+    The lead of another class is not a number there, and reaches no goal.
+    """
+    return tf.maximum(classifier.decide(images), 0)

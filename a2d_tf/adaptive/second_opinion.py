@@ -4,13 +4,11 @@ import tensorflow as tf
 
 from a2d_tf.a2d import A2D
 from a2d_tf.adaptive.defences import Flagged, score_of
-from a2d_tf.adaptive.goal import Excess, Goal
+from a2d_tf.adaptive.goal import LOGIT_SLACK, Excess, Goal, own_labels
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images
 from a2d_tf.threats.projected import lead
-
-SLACK = 1e-3  # logits, since those of an image differ a little from batch to batch
 
 
 class SecondOpinion:
@@ -68,12 +66,10 @@ class Disagreement(Goal):
 
     @property
     def enough(self) -> float:
-        return -SLACK
+        return -LOGIT_SLACK
 
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
-        # A label is -1 where it cannot be told; no score makes such an image pass.
-        labels = tf.maximum(self._first.decide(images), 0)
-        return lead(self._second(images), labels)
+        return lead(self._second(images), own_labels(self._first, images))
 
     def __repr__(self) -> str:
         return "Disagreement()"

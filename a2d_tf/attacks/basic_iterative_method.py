@@ -52,7 +52,7 @@ class BIM(GradientAttack):
 
     def move(
         self, classifier: Classifier, state: State, direction: tf.Tensor,
-        steps: tf.Tensor | int = 1,
+        steps: tf.Tensor | float = 1,
     ) -> tf.Tensor:
         """The images after a number of steps in one direction, projected into the ball."""
         bounds = classifier.bounds

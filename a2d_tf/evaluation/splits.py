@@ -45,7 +45,7 @@ def split(
 def first_right(own: Labels, labels: Labels, limit: int) -> NDArray[np.int64]:
     """The rows i64[n] of the first images that a classifier gets right.
 
-    A warning tells if they lack classes, since the images come class by class.
+    A warning tells if they lack classes, since the images come class by class by their true labels.
 
     Args:
       own: i64[N], the classifier's labels.
@@ -75,7 +75,8 @@ def first_right(own: Labels, labels: Labels, limit: int) -> NDArray[np.int64]:
 def come_by_class(labels: Labels) -> bool:
     """Whether images of these labels i64[N] come class by class, so that the first lack classes."""
     counts = np.unique(labels, return_counts=True)[1]
-    return bool(len(counts) > 1 and counts.max() > 1 and (np.diff(labels) >= 0).all())
+    changes = np.count_nonzero(np.diff(labels))
+    return bool(len(counts) > 1 and counts.max() > 1 and changes == len(counts) - 1)
 
 
 def check_mixed(labels: Labels) -> None:

@@ -4,8 +4,8 @@ from functools import partial
 from typing import Any
 
 from a2d_tf.evaluation.adaptive import Bypass
-from a2d_tf.evaluation.adaptive_judges import NOTHING
 from a2d_tf.evaluation.adaptive_attacks import Strengths
+from a2d_tf.evaluation.adaptive_judges import NOTHING
 from a2d_tf.evaluation.adaptive_report import interval
 from a2d_tf.evaluation.published import published
 from a2d_tf.reports.axes import Axis

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.errors import InvalidInputError
-from a2d_tf.evaluation.adaptive_judges import Judge
 from a2d_tf.evaluation.adaptive_attacks import carlini_wagner
+from a2d_tf.evaluation.adaptive_judges import Judge
 from a2d_tf.images.spec import Images, Labels
 from a2d_tf.reports.gallery import Shown, grid
 from a2d_tf.reports.tables import Table

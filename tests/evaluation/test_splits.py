@@ -21,6 +21,8 @@ def test_the_first_images_are_tested_on_the_next_ones_fitted_and_calibrated() ->
 def test_images_class_by_class_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="got them class by class; pass --shuffle"):
         check_mixed(np.array([0, 0, 1, 1, 2]))
+    with pytest.raises(InvalidInputError, match="got them class by class"):
+        check_mixed(np.array([3, 3, 0, 1, 1]))
     for labels in ([0, 1, 2, 0, 1], [0, 1, 2, 3], [4, 4, 4], []):  # one of each, and one class
         check_mixed(np.array(labels, np.int64))
 
