@@ -140,7 +140,7 @@ def test_costs_below_those_that_are_flagged_are_no_aim() -> None:
         return moved.reshape(-1, 1, 2, 1).astype(np.float32)
 
     benign = images(np.r_[np.full(40, 1.0), np.full(160, 25.0)])
-    tree = A2D(two, {"bim": SMALL}, "tree").fit(benign, images(np.arange(8.0, 16)))
+    tree = A2D(two, {"bim": SMALL}, "tree").fit(benign, images(np.linspace(8, 16, 20)))
     assert tree.detector.predict([[0.0], [12.0], [24.0]]).tolist() == [False, True, False]
     goal = score_of(tree, images(np.full(9, 25.0)))
     assert isinstance(goal, KeptLabel) and goal.iterations > HEADROOM * 15
