@@ -88,6 +88,10 @@ def second_environment() -> Sentences:
         ("ResNet-20 (test accuracy {}), which stands for", [
             f"{other['model']['test_accuracy']:.3f}",
         ]),
+        ("it reaches a test accuracy of {}:", [
+            f"{stored('train_resnet20')['test_accuracy']:.3f}",
+        ]),
+        ("that of the network with {}:", [f"{other['model']['test_accuracy']:.3f}"]),
         ("is {} to {} above the published AUROC on FGSM, JSMA and DeepFool, and {} below it on "
          "C&W.", [
              f"{min(few):.2f}", f"{max(few):.2f}",
