@@ -1,6 +1,6 @@
 """Measures what several processes and a server of Ray's gain, and what they cost.
 
-  python scripts/measure_scale.py --detector=served --images=images.npz --model=lenet.keras \\
+  python scripts/measure_scale.py --detector=served/1 --images=images.npz --model=lenet.keras \\
       --rows=4000 --repeats=3 --out=scale.json
 
 Images a second of the bare SavedModel in a loop, of one and two actors, and of four nodes of a

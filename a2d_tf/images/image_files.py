@@ -216,14 +216,14 @@ def _check_folder(folder: Path) -> None:
         raise InvalidInputError(
             f"{wanted}, got {len(others)} of other kinds, such as {others[0]}; convert them to PNG"
         )
-    if image_files(folder):
-        return
-    if classes := [path.name for path in inside if path.is_dir() and image_files(path)]:
+    if subfolders := [path.name for path in inside if path.is_dir() and image_files(path)]:
+        besides = " besides" if image_files(folder) else ""
         raise InvalidInputError(
-            f"{wanted}, got {len(classes)} folders of them, such as {classes[0]}; give one of "
-            "these, or put all files into one folder"
+            f"{wanted}, got {len(subfolders)} folders of them{besides}, such as {subfolders[0]}; "
+            "give one of these, or put all files into one folder"
         )
-    raise InvalidInputError(f"{wanted}, got none; give a folder with some, or an .npz file")
+    if not image_files(folder):
+        raise InvalidInputError(f"{wanted}, got none; give a folder with some, or an .npz file")
 
 
 def _stream_npz(path: Path, spec: InputSpec, limit: int | None) -> ImageStream:

@@ -82,6 +82,9 @@ def test_no_image_of_a_folder_is_left_out_silently(tmp_path: Path) -> None:
     picture(tmp_path / "cat", "a.png")
     with pytest.raises(InvalidInputError, match="got 1 folders of them, such as cat"):
         load_images(tmp_path, spec)
+    picture(tmp_path, "dog.png")
+    with pytest.raises(InvalidInputError, match="got 1 folders of them besides, such as cat"):
+        load_images(tmp_path, spec)
     assert len(load_images(tmp_path / "cat", spec).images) == 1
     picture(tmp_path / "cat", "b.webp")
     with pytest.raises(InvalidInputError, match="got 1 of other kinds, such as b.webp"):
