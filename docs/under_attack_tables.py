@@ -262,7 +262,7 @@ def distance(half: dict[str, Any]) -> str:
 
 def priced(half: dict[str, Any]) -> str:
     """A distance with its 95 % interval, where it is not a bound."""
-    interval = limits(half) if "interval" in half else ""  # older results have none
+    interval = limits(half)
     return distance(half) + (f" ({interval})" if interval else "")
 
 
