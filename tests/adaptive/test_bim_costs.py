@@ -81,7 +81,9 @@ def test_what_bim_cannot_attack_never_reaches_the_goal() -> None:
     assert not (leads(KeptLabel(broken, SMALL, 3), images) <= goal.enough).any()
 
 
-@pytest.mark.parametrize("attack", [BIM(search=True), BIM2(search=True)])
+@pytest.mark.parametrize("attack", [
+    BIM(search=True), pytest.param(BIM2(search=True), marks=pytest.mark.long),
+])
 def test_an_attack_that_follows_it_raises_the_cost(
     attack: BIM, classifier: Classifier, benign: np.ndarray
 ) -> None:
