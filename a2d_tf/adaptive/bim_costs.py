@@ -90,7 +90,7 @@ class KeptLabel(Goal):
 
 
 def bim_attacks(a2d: A2D) -> list[BIM]:
-    """The attacks of a fitted A2D that judges costs of BIM or BIM2 alone; none of another."""
+    """The attacks of a fitted A2D that judges costs of BIM or BIM2 alone; else an empty list."""
     features = a2d.state.features.values()
     found = [
         feature.attack for feature in features
@@ -102,9 +102,11 @@ def bim_attacks(a2d: A2D) -> list[BIM]:
 def bim_cost_goal(a2d: A2D, benign: Images) -> Goal:
     """What an attack on a fitted A2D lowers that judges costs of BIM or BIM2 alone.
 
-    The costs to reach are in the proportion of the benign medians. They are the least from which on
-    to the medians the detector flags none, or where it flags the medians, the least beyond them.
-    With several columns all of these costs are to be reached, even if fewer would do.
+    The attack must reach certain costs: a share of the benign medians, the same one for every
+    column. It is the smallest share such that the detector flags neither it nor any share from
+    there up to the medians. If the detector flags the medians, it is the smallest share above 1
+    that passes, and if none does, the smallest of the highest shares in a row that pass. With
+    several columns all costs must be reached, even if the detector would accept fewer.
 
     Args:
       a2d: the fitted A2D; see `bim_attacks`.
@@ -121,13 +123,15 @@ def bim_cost_goal(a2d: A2D, benign: Images) -> Goal:
             "others"
         )
     medians = np.maximum(np.median(table.values[table.valid], axis=0), 1.0)
-    most = max(attack.max_iterations / median for attack, median in zip(attacks, medians))
+    most = max(
+        attack.max_iterations / median for attack, median in zip(attacks, medians, strict=True)
+    )
     shares = np.arange(max(int(SHARES * most), SHARES) + 1) / SHARES
     flagged = a2d.detector.predict(a2d.state.oriented(shares[:, None] * medians))
     passing = np.flatnonzero(~flagged)
     if not len(passing):
         raise InvalidInputError(
-            f"expected a detector that flags not every cost, got {a2d.detector!r}, which does; "
+            f"expected a detector that does not flag every cost, got {a2d.detector!r}, which does; "
             "calibrate it on benign images"
         )
     beyond = passing[passing >= SHARES]
