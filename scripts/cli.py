@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +48,7 @@ from cli_flags import (  # noqa: E402
     define_folder, define_imports, define_json, define_limit, define_model_flags, define_names,
     define_out, define_path, define_renamed, define_seed, fail, folder, numbers, parse, reals,
 )
-from cli_terminal import Shown, TerminalProgress, measuring, show  # noqa: E402
+from cli_terminal import NOTES, Shown, TerminalProgress, measuring, show  # noqa: E402
 
 __all__ = [
     "DATASET_HELP", "TerminalProgress", "about", "bounds", "check_each", "define_bounds",
@@ -89,32 +88,22 @@ def as_commands(text: str) -> str:
     )
 
 
-@contextmanager
-def _notes() -> Iterator[None]:
-    """Prints the warnings of a block after it, or adds them to the line of its error."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("default", UserWarning)
-        try:
-            yield
-        except BrokenPipeError:
-            raise
-        except (A2DError, OSError) as error:
-            fail("".join([str(error), *(f" (note: {one.message})" for one in caught)]))
-    for warning in caught:
-        print(f"note: {warning.message}", file=sys.stderr)
-
-
 def _guarded(main: Callable[[], None]) -> None:
-    try:
-        with _notes():
+    with NOTES.catching():
+        try:
             check_places()
             if "max_decoded_gib" in FLAGS:
                 with about("max_decoded_gib"):
                     limits.set_max_decoded_gib(FLAGS.max_decoded_gib)
             main()
-    except KeyboardInterrupt:
-        fail("stopped")
+        except BrokenPipeError:
+            raise
+        except (A2DError, OSError) as error:
+            fail("".join([str(error), *(f" (note: {note})" for note in NOTES.take())]))
+        except KeyboardInterrupt:
+            NOTES.print_pending()
+            fail("stopped")
+        NOTES.print_pending()
 
 
 def report(values: Mapping[str, Any], *lines: str, tables: Iterable[Shown] = ()) -> None:

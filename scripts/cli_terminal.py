@@ -1,7 +1,8 @@
-"""What the scripts show: tables on stdout, and progress on stderr, a bar or a line now and then."""
+"""What the scripts show: tables on stdout; progress and notes on stderr."""
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -20,7 +21,6 @@ from a2d_tf.reports.tables import Table, terminal_width
 
 PLAIN_INTERVAL_S = 10.0  # between two lines where stderr is no terminal
 
-
 Shown = Table | TerminalTable
 
 
@@ -35,6 +35,39 @@ def show(tables: Iterable[Shown], *lines: str) -> None:
         print(line)
 
 
+class Notes:
+    """Warnings as notes on stderr.
+
+    A note waits for the first result of a stage, or for the end: until then an error may follow,
+    which gives one line, with the notes in it.
+    """
+
+    def __init__(self) -> None:
+        self._caught: list[warnings.WarningMessage] = []
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Keeps the warnings of a block."""
+        with warnings.catch_warnings(record=True) as self._caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("default", UserWarning)
+            yield
+
+    def take(self) -> list[str]:
+        """What has not been printed yet; it counts as printed."""
+        texts = [str(one.message) for one in self._caught]
+        self._caught.clear()
+        return texts
+
+    def print_pending(self) -> None:
+        """Prints what has not been printed yet."""
+        for text in self.take():
+            print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+NOTES = Notes()  # of the script that runs
+
+
 class TerminalProgress:
     """Progress on stderr: a bar on a terminal, and elsewhere a line from time to time."""
 
@@ -45,7 +78,13 @@ class TerminalProgress:
     def stage(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
         bars = _bars if self._console.is_terminal else _lines
         with bars(self._console, title, total) as advance:
-            yield advance
+
+            def advance_and_note(done: int) -> None:
+                NOTES.print_pending()
+                advance(done)
+
+            yield advance_and_note
+        NOTES.print_pending()
 
 
 def measuring(features: int, images: int) -> AbstractContextManager[Callable[[int], None]]:
