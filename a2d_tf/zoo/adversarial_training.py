@@ -11,7 +11,7 @@ from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.threats import PGD
 from a2d_tf.zoo.datasets import Dataset
-from a2d_tf.zoo.training import batches, seeded, shuffled, untrained
+from a2d_tf.zoo.training import batches, compiled, seeded, shuffled
 
 # The radius grows over this share of the training: at once at its full length, small networks
 # learn nothing but the most frequent class.
@@ -40,6 +40,7 @@ def train_adversarially(
     threat: PGD,
     *,
     seed: int = 0,
+    init: keras.Model | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> keras.Model:
     """Trains a classifier on what PGD makes of every batch, with the settings of `training.train`.
@@ -52,15 +53,17 @@ def train_adversarially(
       epochs: passes over them.
       threat: PGD with the radius, the norm and the steps of the training.
       seed: seed of the initial weights, the order of the images, the dropout and the starts of PGD.
+      init: a trained model of the same architecture, whose weights the training starts from.
       on_batch: called with 1 after each batch, of which there are `training.batches`.
 
     Raises:
-      InvalidInputError: an unknown name, no epoch, nothing to train on, or no PGD.
+      InvalidInputError: an unknown name, no epoch, nothing to train on, a model of another
+        architecture to start from, or no PGD.
     """
     if not isinstance(threat, PGD):
         raise InvalidInputError(f"expected a PGD to train against, got {threat!r}; give one")
     with seeded(seed):
-        model = untrained(name, dataset, epochs)
+        model = compiled(name, dataset, epochs, init)
         # The weights of the model change, and the classifier sees the change.
         classifier = Classifier(model, preflight=False)
         images, labels = dataset.x_train, dataset.y_train

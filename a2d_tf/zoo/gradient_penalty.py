@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from a2d_tf.checks import number
 from a2d_tf.zoo.datasets import Dataset
-from a2d_tf.zoo.training import seeded, shuffled, untrained
+from a2d_tf.zoo.training import compiled, seeded, shuffled
 
 
 def train_with_penalty(
@@ -17,6 +17,7 @@ def train_with_penalty(
     weight: float,
     *,
     seed: int = 0,
+    init: keras.Model | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> keras.Model:
     """Trains a classifier whose loss changes little when the image changes a little.
@@ -32,15 +33,16 @@ def train_with_penalty(
       epochs: passes over them.
       weight: of the penalty.
       seed: seed of the initial weights, the order of the images and the dropout.
+      init: a trained model of the same architecture, whose weights the training starts from.
       on_batch: called with 1 after each batch, of which there are `training.batches`.
 
     Raises:
-      InvalidInputError: an unknown name, no epoch, nothing to train on, or a weight that is not
-        above 0.
+      InvalidInputError: an unknown name, no epoch, nothing to train on, a model of another
+        architecture to start from, or a weight that is not above 0.
     """
     weight = number(weight, "a weight of the penalty")
     with seeded(seed):
-        model = untrained(name, dataset, epochs)
+        model = compiled(name, dataset, epochs, init)
         step = _step(model, weight)
         for rows in shuffled(len(dataset.x_train), epochs, seed):
             step(
@@ -71,7 +73,7 @@ def _step(model: keras.Model, weight: float) -> Callable[[tf.Tensor, tf.Tensor],
         model.optimizer.apply(gradients, model.trainable_variables)
 
     model.optimizer.build(model.trainable_variables)  # a graph must not make variables
-    compiled: Callable[[tf.Tensor, tf.Tensor], None] = tf.function(
+    in_graph: Callable[[tf.Tensor, tf.Tensor], None] = tf.function(
         step, input_signature=[image, label]
     )
-    return compiled
+    return in_graph

@@ -30,6 +30,7 @@ def train(
     epochs: int,
     *,
     seed: int = 0,
+    init: keras.Model | None = None,
     augment: bool = False,
     on_epoch: Callable[[int], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
@@ -45,18 +46,20 @@ def train(
       dataset: its training images and labels are used.
       epochs: passes over them.
       seed: seed of the initial weights, the order of the images, the dropout and the augmentation.
+      init: a trained model of the same architecture, whose weights the training starts from.
       augment: whether images are shifted by up to an eighth of their size in either direction, and
         colour images mirrored too, at random.
       on_epoch: deprecated; give `on_batch` instead. Called with 1 after each epoch.
       on_batch: called with 1 after each batch, of which there are `batches`.
 
     Raises:
-      InvalidInputError: an unknown name, no epoch, or nothing to train on.
+      InvalidInputError: an unknown name, no epoch, nothing to train on, or a model of another
+        architecture to start from.
     """
     if on_epoch:
         deprecated.warn("train(on_epoch=...) is deprecated; give on_batch=...")
     with seeded(seed):
-        model = untrained(name, dataset, epochs)
+        model = compiled(name, dataset, epochs, init)
         follow = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: on_epoch(1) if on_epoch else None,
             on_train_batch_end=lambda batch, logs: on_batch(1) if on_batch else None,
@@ -87,7 +90,9 @@ def shuffled(count: int, epochs: int, seed: int) -> Iterator[NDArray[np.int64]]:
         yield from (order[at:at + BATCH_SIZE] for at in range(0, count, BATCH_SIZE))
 
 
-def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
+def compiled(
+    name: str, dataset: Dataset, epochs: int, init: keras.Model | None
+) -> keras.Model:
     """A compiled model before its training; the arguments and errors are those of `train`."""
     build = lookup(MODELS, name, "a model")
     if epochs < 1 or not len(dataset.x_train):
@@ -96,6 +101,8 @@ def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
             f"{len(dataset.x_train)} images; give at least one of each"
         )
     model = build(dataset.x_train.shape[1:], dataset.classes)
+    if init is not None:
+        _start_from(model, init, name)
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, batches(dataset, epochs))
     model.compile(
         keras.optimizers.Adam(schedule),
@@ -103,6 +110,21 @@ def untrained(name: str, dataset: Dataset, epochs: int) -> keras.Model:
         metrics=["accuracy"],
     )
     return model
+
+
+def _start_from(model: keras.Model, init: keras.Model, name: str) -> None:
+    if not isinstance(init, keras.Model):
+        raise InvalidInputError(
+            f"expected a Keras model to start from, got {type(init).__name__}; give a .keras file"
+        )
+    expected, given = ([each.shape for each in one.get_weights()] for one in (model, init))
+    if given != expected:
+        raise InvalidInputError(
+            f"expected a model to start from with the weights of {name} for images of shape "
+            f"{model.input_shape[1:]}, {len(expected)} arrays, got {len(given)} arrays or other "
+            "shapes; give a model of that architecture"
+        )
+    model.set_weights(init.get_weights())
 
 
 def _augmented(images: Images, labels: Labels, seed: int) -> tf.data.Dataset:

@@ -156,5 +156,10 @@ def test_unfit_requests_are_refused(tmp_path: Path) -> None:
         training.train("resnet", data, 1)
     with pytest.raises(InvalidInputError, match="got 0 epochs"):
         training.train("lenet", data, 0)
+    other = architectures.lenet((12, 12, 1), 2)
+    with pytest.raises(InvalidInputError, match="the weights of lenet for images of shape .12, 12"):
+        training.train("lenet", data, 1, init=other)
+    with pytest.raises(InvalidInputError, match="a Keras model to start from, got function"):
+        training.train("lenet", data, 1, init=tiny)
     with pytest.raises(InvalidInputError, match="ends in .keras"):
         training.save(architectures.lenet((12, 12, 1), 2), tmp_path / "model.h5")
