@@ -19,8 +19,8 @@ from a2d_tf.reproduction.section6 import Setup
 from a2d_tf.storage.stages import Arrays
 
 STRENGTHS = {
-    "mnist": Strengths(kappas=(0.0, 5.0, 10.0, 20.0), eps=(0.1, 0.2, 0.3), steps=60),
-    "cifar10": Strengths(kappas=(0.0, 2.0, 5.0, 10.0), eps=(0.0125, 0.025, 0.05), steps=60),
+    "mnist": Strengths(kappas=(0.0, 5.0, 10.0, 20.0), eps=(0.1, 0.2, 0.3), steps=40),
+    "cifar10": Strengths(kappas=(0.0, 2.0, 5.0, 10.0), eps=(0.0125, 0.025, 0.05), steps=40),
 }
 # hopskipjump asks thousands of verdicts for each image, which takes hours if iterations are
 # counted; `adaptive.py` runs it.
