@@ -5,7 +5,7 @@ a2d.
 """
 
 from a2d_tf.adaptive.benign_columns import BenignColumns
-from a2d_tf.adaptive.bim_costs import KeptLabel
+from a2d_tf.adaptive.kept_label import KeptLabel
 from a2d_tf.adaptive.defences import Defence, FlaggedBy, Together, Undefended, score_of
 from a2d_tf.adaptive.filtered_pgd import FilteredPGD
 from a2d_tf.adaptive.goal import Goal

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.a2d import A2D
-from a2d_tf.adaptive.bim_costs import bim_attacks, bim_cost_goal
+from a2d_tf.adaptive.kept_label import bim_attacks, bim_cost_goal
 from a2d_tf.adaptive.goal import Excess, Goal
 from a2d_tf.adaptive.score import differentiable_score
 from a2d_tf.classifiers import Classifier
@@ -152,8 +152,8 @@ class FlaggedBy:
 def score_of(defence: Defence, benign: Images) -> Goal:
     """What an attack lowers to get past a defence, with a gradient at benign images.
 
-    That is the score of a fitted `A2D`. If the score has no gradient since it counts the iterations
-    of BIM, what keeps these many takes its place (`KeptLabel`).
+    That is the score of a fitted `A2D`. If it judges nothing but counted iterations of BIM, what
+    keeps the label for these takes the place of the score (`KeptLabel`).
 
     Args:
       defence: a fitted `A2D`, or a defence with a method `goal`, as those of this package.
@@ -165,7 +165,7 @@ def score_of(defence: Defence, benign: Images) -> Goal:
     if isinstance(defence, A2D):
         if bim_attacks(defence):
             return bim_cost_goal(defence, benign)
-        score = differentiable_score(defence)
+        score = differentiable_score(defence, benign)
         score.check(benign)
         return score
     if isinstance(defence, Scored):

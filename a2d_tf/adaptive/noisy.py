@@ -72,7 +72,7 @@ class Noisy:
         Raises:
           InvalidInputError: the score has no gradient.
         """
-        score = differentiable_score(self._a2d)
+        score = differentiable_score(self._a2d, benign)
         score.check(benign)
         return MeanScore(score, self._deviation)
 

@@ -1,9 +1,13 @@
 """The score of a detector as a differentiable function of the image."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import tensorflow as tf
 
 from a2d_tf.a2d import A2D
+from a2d_tf.adaptive.bim_costs import HEADROOM, costs_of_bim, estimated_cost, median_costs
 from a2d_tf.adaptive.goal import Goal
 from a2d_tf.classifiers import Classifier
 from a2d_tf.detection import DetectorState
@@ -15,26 +19,37 @@ from a2d_tf.images.spec import Images
 # image's score differs a little from batch to batch.
 SLACK = 1e-4
 PROBES = 8  # images at which a gradient must be found
+REACH = 1.5  # of the benign median: up to there costs of BIM are estimated best
 
 
 class DifferentiableScore(Goal):
     """The score of a fitted A2D, of which TensorFlow knows the gradient.
 
     First-order costs are gradients themselves, so that the network is differentiated twice. The
-    label that a feature depends on is the classifier's, and counts as a constant.
+    label that a feature depends on is the classifier's, and counts as a constant. The cost of BIM
+    has no gradient; an estimate of it takes its place (`bim_costs.estimated_cost`).
 
     Args:
       state: the fitted A2D's state.
+      medians: benign median costs of the features that count iterations of BIM or BIM2, by name.
 
     Raises:
-      InvalidInputError: a feature is the counted cost of an attack, or cannot be part of a graph.
+      InvalidInputError: a feature is the counted cost of another attack, or one without a median,
+        or it cannot be part of a graph.
     """
 
-    def __init__(self, state: DetectorState):
-        if counted := [n for n, one in state.features.items() if isinstance(one, AttackCost)]:
+    def __init__(self, state: DetectorState, medians: Mapping[str, float] = MappingProxyType({})):
+        bim = costs_of_bim(state.features)
+        if counted := [
+            name for name, one in state.features.items()
+            if isinstance(one, AttackCost) and not (name in bim and name in medians)
+        ]:
+            remedy = "give benign images, by which the cost of BIM is estimated"
+            if not bim.keys() >= set(counted):
+                remedy = "attack their surrogate, the first-order costs (BenignColumns)"
             raise InvalidInputError(
                 f"expected features with a gradient, got the counted costs {', '.join(counted)}; "
-                "attack their surrogate, the first-order costs (BenignColumns)"
+                f"{remedy}"
             )
         if foreign := [name for name, one in state.features.items() if not one.in_graph]:
             raise InvalidInputError(
@@ -42,6 +57,7 @@ class DifferentiableScore(Goal):
                 "implement graph_measure"
             )
         self._state = state
+        self._medians = {name: float(medians[name]) for name in bim}
 
     @property
     def state(self) -> DetectorState:
@@ -56,16 +72,29 @@ class DifferentiableScore(Goal):
     def columns(self, images: tf.Tensor) -> tf.Tensor:
         """The columns f64[n,D] of images f32[n,H,W,C], as the detector takes them."""
         images = tf.convert_to_tensor(images, tf.float32)
-        classifier = self._state.classifier
-        labels = classifier.decide(images)
+        labels = self._state.classifier.decide(images)
         return self._state.oriented(tf.concat([
-            columns_of(feature, classifier, images, labels)
-            for feature in self._state.features.values()
+            self._columns_of(name, images, labels) for name in self._state.features
         ], axis=1))
 
+    def _columns_of(self, name: str, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        feature, classifier = self._state.features[name], self._state.classifier
+        if not isinstance(feature, AttackCost):
+            return columns_of(feature, classifier, images, labels)
+        estimate = estimated_cost(
+            classifier, costs_of_bim({name: feature})[name], images, labels,
+            REACH * self._medians[name],
+        )
+        return tf.cast(estimate / HEADROOM, tf.float64)[:, None]
+
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """The scores f32[n] of images f32[n,H,W,C] within the bounds, n >= 1."""
-        return self._state.detector.graph_score(self.columns(images))
+        """The scores f32[n] of images f32[n,H,W,C] within the bounds, n >= 1.
+
+        It is infinite for an image with a column that is not a finite number, which is flagged.
+        """
+        columns = self.columns(images)
+        valid = tf.reduce_all(tf.math.is_finite(columns), axis=1)
+        return tf.where(valid, self._state.detector.graph_score(columns), np.float32(np.inf))
 
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
         return self(images)
@@ -94,17 +123,26 @@ class DifferentiableScore(Goal):
 
     def __repr__(self) -> str:
         features = ", ".join(f"{name!r}: {one!r}" for name, one in self._state.features.items())
-        return f"DifferentiableScore({{{features}}}, {self._state.detector!r})"
+        medians = f", {self._medians!r}" if self._medians else ""
+        return f"DifferentiableScore({{{features}}}, {self._state.detector!r}{medians})"
 
 
-def differentiable_score(a2d: A2D) -> DifferentiableScore:
+def differentiable_score(a2d: A2D, benign: Images | None = None) -> DifferentiableScore:
     """The score of a fitted A2D as a function of TensorFlow: images f32[n,H,W,C] -> f32[n].
+
+    Args:
+      a2d: the fitted A2D.
+      benign: f32[N,H,W,C], benign images, which are needed if it judges the cost of BIM or BIM2;
+        the first of them are measured.
 
     Raises:
       NotFittedError: the A2D is not fitted.
-      InvalidInputError: its features have no gradient, such as counted costs.
+      InvalidInputError: its features have no gradient, such as the counted costs of other attacks,
+        or no benign image can be measured.
     """
-    return DifferentiableScore(a2d.state)
+    if benign is None:
+        return DifferentiableScore(a2d.state)
+    return DifferentiableScore(a2d.state, median_costs(a2d, benign))
 
 
 def columns_of(

@@ -13,7 +13,7 @@ from a2d_tf import A2D, Classifier, InvalidInputError, NotFittedError
 from a2d_tf.adaptive import (
     BenignColumns, Goal, OrthogonalPGD, SelectivePGD, differentiable_score,
 )
-from a2d_tf.attacks import BIM
+from a2d_tf.attacks import BIM, JSMA
 from a2d_tf.features import DirectionCosts
 from a2d_tf.threats import PGD
 
@@ -112,8 +112,11 @@ def test_without_a_gradient_it_is_one_line(
     classifier: Classifier, benign: np.ndarray, adversarial: np.ndarray
 ) -> None:
     bim = A2D(classifier, BIM(eps=0.3, step=0.02, max_iterations=40)).fit(benign[:100])
-    with pytest.raises(InvalidInputError, match="the counted costs bim.*BenignColumns"):
+    with pytest.raises(InvalidInputError, match="the counted costs bim; give benign images"):
         differentiable_score(bim)
+    jsma = A2D(classifier, JSMA(theta=0.3)).fit(benign[:100])
+    with pytest.raises(InvalidInputError, match="the counted costs jsma.*BenignColumns"):
+        differentiable_score(jsma, benign)
     with pytest.raises(NotFittedError):
         differentiable_score(A2D(classifier, "margin"))
     knn = A2D(classifier, "margin", "knn").fit(benign[:200], adversarial)
