@@ -1,12 +1,12 @@
-"""Trains a classifier that is known by name.
+"""Trains a classifier that is known by name, or a trained one further.
 
   python scripts/train.py --dataset=mnist --model=lenet --epochs=12 --out=lenet.keras
   python scripts/train.py --dataset=mnist --model=lenet --epochs=12 --adversarial=pgd --eps=0.3 \\
       --steps=7 --out=lenet_pgd.keras
   python scripts/train.py --dataset=mnist --model=lenet --epochs=3 --gradient_penalty=1 --eps=0.1 \\
       --out=lenet_penalty.keras
-  python scripts/train.py --dataset=cifar10 --model=resnet20 --init=resnet20.keras --epochs=2 \\
-      --adversarial=pgd --eps=0.03 --steps=2 --out=resnet20_pgd.keras
+  python scripts/train.py --dataset=cifar10 --init=mine.keras --epochs=2 --adversarial=pgd \\
+      --eps=0.016 --steps=2 --out=robust.keras
 """
 
 from typing import Any
@@ -24,9 +24,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", "digits", cli.DATASET_HELP)
 cli.define_path("data_dir", "Folder with mnist.npz and cifar10.npz.")
 cli.define_limit()
-flags.DEFINE_enum("model", "lenet", list(MODELS), "Architecture.")
-cli.define_path("init", "A trained model of that architecture, whose weights the training starts "
-                "from; by default they are drawn at random.")
+flags.DEFINE_enum("model", None, list(MODELS), "Architecture; without --init, lenet.")
+cli.define_path("init", "A trained model that ends in softmax, which is trained further; without "
+                "it, the weights are drawn at random.")
 flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)
 flags.DEFINE_bool("augment", False, "Shift the images at random, and mirror those in colour.")
 flags.DEFINE_enum("adversarial", "none", ["none", "pgd"], "On what the training is done: the "
@@ -56,25 +56,28 @@ def main() -> None:
     ) if is_set]
     if len(ways) > 1:
         cli.fail(f"expected one way of training, got {' and '.join(ways)}; leave the others out")
+    if FLAGS.model and FLAGS.init:
+        cli.fail("expected --model or --init, got both; leave one of them out")
     with cli.about("dataset", "data_dir"):
         dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
     with cli.about("init"):
         init = Classifier.load(FLAGS.init).model if FLAGS.init else None
-    title = f"train {FLAGS.model} for {FLAGS.epochs} epochs"
+    name = None if init else FLAGS.model or "lenet"
+    title = f"train {name or FLAGS.init} for {FLAGS.epochs} epochs"
     total = training.batches(dataset, FLAGS.epochs)
     with cli.TerminalProgress().stage(title, total) as advance:
         options: dict[str, Any] = {"seed": FLAGS.seed, "init": init, "on_batch": advance}
         if FLAGS.adversarial == "pgd":
             model = adversarial_training.train_adversarially(
-                FLAGS.model, dataset, FLAGS.epochs, threat, **options
+                name, dataset, FLAGS.epochs, threat, **options
             )
         elif FLAGS.gradient_penalty:
             model = gradient_penalty.train_with_penalty(
-                FLAGS.model, dataset, FLAGS.epochs, FLAGS.gradient_penalty, **options
+                name, dataset, FLAGS.epochs, FLAGS.gradient_penalty, **options
             )
         else:
             model = training.train(
-                FLAGS.model, dataset, FLAGS.epochs, augment=FLAGS.augment, **options
+                name, dataset, FLAGS.epochs, augment=FLAGS.augment, **options
             )
     training.save(model, FLAGS.out)
     accuracy = float((Classifier(model).predict(dataset.x_test) == dataset.y_test).mean())

@@ -34,7 +34,7 @@ class Accuracy(NamedTuple):
 
 
 def train_adversarially(
-    name: str,
+    name: str | None,
     dataset: Dataset,
     epochs: int,
     threat: PGD,
@@ -48,17 +48,18 @@ def train_adversarially(
     The radius grows linearly to that of the threat over the first half of the training.
 
     Args:
-      name: the name of the model; see `MODELS`.
+      name: the name of the model; see `MODELS`. None with `init`.
       dataset: its training images, in [0, 1], and labels are used.
       epochs: passes over them.
       threat: PGD with the radius, the norm and the steps of the training.
       seed: seed of the initial weights, the order of the images, the dropout and the starts of PGD.
-      init: a trained model of the same architecture, whose weights the training starts from.
+      init: a trained Keras model that ends in softmax, for images of the dataset. A copy of it is
+        trained further; the model itself stays as it is.
       on_batch: called with 1 after each batch, of which there are `training.batches`.
 
     Raises:
-      InvalidInputError: an unknown name, no epoch, nothing to train on, a model of another
-        architecture to start from, or no PGD.
+      InvalidInputError: an unknown name, no epoch, nothing to train on, a name beside `init`, a
+        model that cannot be trained further on these images, or no PGD.
     """
     if not isinstance(threat, PGD):
         raise InvalidInputError(f"expected a PGD to train against, got {threat!r}; give one")

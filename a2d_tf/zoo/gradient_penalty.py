@@ -11,7 +11,7 @@ from a2d_tf.zoo.training import compiled, seeded, shuffled
 
 
 def train_with_penalty(
-    name: str,
+    name: str | None,
     dataset: Dataset,
     epochs: int,
     weight: float,
@@ -28,17 +28,18 @@ def train_with_penalty(
     those of `training.train`.
 
     Args:
-      name: the name of the model; see `MODELS`.
+      name: the name of the model; see `MODELS`. None with `init`.
       dataset: its training images, in [0, 1], and labels are used.
       epochs: passes over them.
       weight: of the penalty.
       seed: seed of the initial weights, the order of the images and the dropout.
-      init: a trained model of the same architecture, whose weights the training starts from.
+      init: a trained Keras model that ends in softmax, for images of the dataset. A copy of it is
+        trained further; the model itself stays as it is.
       on_batch: called with 1 after each batch, of which there are `training.batches`.
 
     Raises:
-      InvalidInputError: an unknown name, no epoch, nothing to train on, a model of another
-        architecture to start from, or a weight that is not above 0.
+      InvalidInputError: an unknown name, no epoch, nothing to train on, a name beside `init`, a
+        model that cannot be trained further on these images, or a weight that is not above 0.
     """
     weight = number(weight, "a weight of the penalty")
     with seeded(seed):

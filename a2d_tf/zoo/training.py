@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from a2d_tf import deprecated
 from a2d_tf.checks import lookup
-from a2d_tf.errors import InvalidInputError
+from a2d_tf.errors import InvalidInputError, reason
 from a2d_tf.images.spec import Images, Labels
 from a2d_tf.storage import files
 from a2d_tf.zoo.architectures import MODELS
@@ -22,10 +22,11 @@ from a2d_tf.zoo.datasets import Dataset
 BATCH_SIZE = 128
 SHIFT = 8  # an augmented image moves by up to this part of its size
 LEARNING_RATE = 1e-3
+PROBED = 8  # images that a trained model is tried on
 
 
 def train(
-    name: str,
+    name: str | None,
     dataset: Dataset,
     epochs: int,
     *,
@@ -35,26 +36,27 @@ def train(
     on_epoch: Callable[[int], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> keras.Model:
-    """Trains a classifier that is known by name.
+    """Trains a classifier that is known by name, or a trained one further.
 
     It uses Adam, whose learning rate falls to 0 along a cosine, since with Keras' present Adadelta
     the convnet stays at chance. The random numbers of Python, NumPy and TensorFlow go on as before
     afterwards, except that those of a TensorFlow with a global seed start again from that seed.
 
     Args:
-      name: one of `MODELS`.
+      name: one of `MODELS`; None with `init`.
       dataset: its training images and labels are used.
       epochs: passes over them.
       seed: seed of the initial weights, the order of the images, the dropout and the augmentation.
-      init: a trained model of the same architecture, whose weights the training starts from.
+      init: a trained Keras model that ends in softmax, for images of the dataset. A copy of it is
+        trained further; the model itself stays as it is.
       augment: whether images are shifted by up to an eighth of their size in either direction, and
         colour images mirrored too, at random.
       on_epoch: deprecated; give `on_batch` instead. Called with 1 after each epoch.
       on_batch: called with 1 after each batch, of which there are `batches`.
 
     Raises:
-      InvalidInputError: an unknown name, no epoch, nothing to train on, or a model of another
-        architecture to start from.
+      InvalidInputError: an unknown name, no epoch, nothing to train on, a name beside `init`, or
+        a model that cannot be trained further on these images.
     """
     if on_epoch:
         deprecated.warn("train(on_epoch=...) is deprecated; give on_batch=...")
@@ -91,18 +93,23 @@ def shuffled(count: int, epochs: int, seed: int) -> Iterator[NDArray[np.int64]]:
 
 
 def compiled(
-    name: str, dataset: Dataset, epochs: int, init: keras.Model | None
+    name: str | None, dataset: Dataset, epochs: int, init: keras.Model | None
 ) -> keras.Model:
     """A compiled model before its training; the arguments and errors are those of `train`."""
-    build = lookup(MODELS, name, "a model")
+    if (name is None) == (init is None):
+        given = "neither" if name is None else "both"
+        raise InvalidInputError(
+            f"expected the name of a model or a trained one, got {given}; give one of them"
+        )
+    build = None if name is None else lookup(MODELS, name, "a model")
     if epochs < 1 or not len(dataset.x_train):
         raise InvalidInputError(
             f"expected epochs and training images, got {epochs} epochs and "
             f"{len(dataset.x_train)} images; give at least one of each"
         )
-    model = build(dataset.x_train.shape[1:], dataset.classes)
-    if init is not None:
-        _start_from(model, init, name)
+    model = (
+        build(dataset.x_train.shape[1:], dataset.classes) if build else _copied(init, dataset)
+    )
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, batches(dataset, epochs))
     model.compile(
         keras.optimizers.Adam(schedule),
@@ -112,19 +119,32 @@ def compiled(
     return model
 
 
-def _start_from(model: keras.Model, init: keras.Model, name: str) -> None:
-    if not isinstance(init, keras.Model):
+def _copied(model: keras.Model, dataset: Dataset) -> keras.Model:
+    """A copy of a trained model, which must give probabilities of the dataset's classes."""
+    shape = dataset.x_train.shape[1:]
+    if not isinstance(model, keras.Model):
         raise InvalidInputError(
-            f"expected a Keras model to start from, got {type(init).__name__}; give a .keras file"
+            f"expected a Keras model to train further, got {type(model).__name__}; give a .keras "
+            "file"
         )
-    expected, given = ([each.shape for each in one.get_weights()] for one in (model, init))
-    if given != expected:
+    try:
+        outputs = np.asarray(model(dataset.x_train[:PROBED], training=False))
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+    except Exception as error:  # every model fails in its own way
         raise InvalidInputError(
-            f"expected a model to start from with the weights of {name} for images of shape "
-            f"{model.input_shape[1:]}, {len(expected)} arrays, got {len(given)} arrays or other "
-            "shapes; give a model of that architecture"
+            f"expected a functional or Sequential model for images of shape {shape} to train "
+            f"further, got one that cannot be ({reason(error)}); give a model of these images"
+        ) from error
+    if outputs.shape[1:] != (dataset.classes,) or not (
+        np.all(outputs >= 0) and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
+    ):
+        raise InvalidInputError(
+            f"expected a model that gives the probabilities of {dataset.classes} classes, got "
+            f"outputs of shape {outputs.shape[1:]} that need not be probabilities; give a model "
+            "that ends in softmax"
         )
-    model.set_weights(init.get_weights())
+    return copy
 
 
 def _augmented(images: Images, labels: Labels, seed: int) -> tf.data.Dataset:

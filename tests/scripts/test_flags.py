@@ -82,6 +82,7 @@ def test_json_is_all_that_a_script_prints(run_script: RunScript, tmp_path: Path)
     (("--gradient_penalty=1", "--adversarial=pgd"), "got --adversarial=pgd and --gradient_penalty"),
     (("--gradient_penalty=1", "--augment"), "got --gradient_penalty and --augment; leave"),
     (("--init=missing.keras",), "--init: expected"),
+    (("--init=mine.keras", "--model=lenet"), "expected --model or --init, got both"),
     (("--gradient_penalty=nan",), "--gradient_penalty: expected a weight of the penalty to be"),
 ])
 def test_a_way_of_training_that_is_none(

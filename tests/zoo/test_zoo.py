@@ -156,10 +156,21 @@ def test_unfit_requests_are_refused(tmp_path: Path) -> None:
         training.train("resnet", data, 1)
     with pytest.raises(InvalidInputError, match="got 0 epochs"):
         training.train("lenet", data, 0)
-    other = architectures.lenet((12, 12, 1), 2)
-    with pytest.raises(InvalidInputError, match="the weights of lenet for images of shape .12, 12"):
-        training.train("lenet", data, 1, init=other)
-    with pytest.raises(InvalidInputError, match="a Keras model to start from, got function"):
-        training.train("lenet", data, 1, init=tiny)
+    lenet = architectures.lenet((12, 12, 1), 10)
+    logits = keras.Sequential([
+        keras.Input((12, 12, 1)), keras.layers.Flatten(), keras.layers.Dense(10)
+    ])
+    for init, message in (
+        (tiny, "a Keras model to train further, got function"),
+        (architectures.lenet((12, 12, 1), 2), "of 10 classes, got outputs of shape .2,."),
+        (logits, "that ends in softmax"),
+        (architectures.lenet((9, 9, 3), 10), "for images of shape .12, 12, 1. to train further"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            training.train(None, data, 1, init=init)
+    with pytest.raises(InvalidInputError, match="got both; give one"):
+        training.train("lenet", data, 1, init=lenet)
+    with pytest.raises(InvalidInputError, match="got neither; give one"):
+        training.train(None, data, 1)
     with pytest.raises(InvalidInputError, match="ends in .keras"):
         training.save(architectures.lenet((12, 12, 1), 2), tmp_path / "model.h5")
