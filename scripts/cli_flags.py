@@ -69,7 +69,8 @@ def about(*names: str) -> Iterator[None]:
     try:
         yield
     except UnsuitableClassifierError as error:
-        flag = "model" if "model" in FLAGS else "detector"  # a detector has a classifier
+        others = "model" if "model" in FLAGS else "detector"  # a detector has a classifier
+        flag = "init" if "init" in names else others
         raise UnsuitableClassifierError(f"--{flag}: {error}") from error
     except InvalidInputError as error:
         message = str(error)

@@ -25,8 +25,8 @@ flags.DEFINE_string("dataset", "digits", cli.DATASET_HELP)
 cli.define_path("data_dir", "Folder with mnist.npz and cifar10.npz.")
 cli.define_limit()
 flags.DEFINE_enum("model", None, list(MODELS), "Architecture; without --init, lenet.")
-cli.define_path("init", "A trained model that ends in softmax, which is trained further; without "
-                "it, the weights are drawn at random.")
+cli.define_path("init", "A trained model, which is trained further; without it, the weights are "
+                "drawn at random.")
 flags.DEFINE_integer("epochs", 15, "Passes over the training images.", lower_bound=1)
 flags.DEFINE_bool("augment", False, "Shift the images at random, and mirror those in colour.")
 flags.DEFINE_enum("adversarial", "none", ["none", "pgd"], "On what the training is done: the "
@@ -61,7 +61,7 @@ def main() -> None:
     with cli.about("dataset", "data_dir"):
         dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
     with cli.about("init"):
-        init = Classifier.load(FLAGS.init).model if FLAGS.init else None
+        init = training.copied(Classifier.load(FLAGS.init).model, dataset) if FLAGS.init else None
     name = None if init else FLAGS.model or "lenet"
     title = f"train {name or FLAGS.init} for {FLAGS.epochs} epochs"
     total = training.batches(dataset, FLAGS.epochs)

@@ -53,8 +53,8 @@ def train_adversarially(
       epochs: passes over them.
       threat: PGD with the radius, the norm and the steps of the training.
       seed: seed of the initial weights, the order of the images, the dropout and the starts of PGD.
-      init: a trained Keras model that ends in softmax, for images of the dataset. A copy of it is
-        trained further; the model itself stays as it is.
+      init: a trained Keras model that gives logits or probabilities of the dataset's classes. A
+        copy of it is trained further; the model itself stays as it is.
       on_batch: called with 1 after each batch, of which there are `training.batches`.
 
     Raises:

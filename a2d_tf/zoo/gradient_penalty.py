@@ -33,8 +33,8 @@ def train_with_penalty(
       epochs: passes over them.
       weight: of the penalty.
       seed: seed of the initial weights, the order of the images and the dropout.
-      init: a trained Keras model that ends in softmax, for images of the dataset. A copy of it is
-        trained further; the model itself stays as it is.
+      init: a trained Keras model that gives logits or probabilities of the dataset's classes. A
+        copy of it is trained further; the model itself stays as it is.
       on_batch: called with 1 after each batch, of which there are `training.batches`.
 
     Raises:
@@ -64,7 +64,7 @@ def _step(model: keras.Model, weight: float) -> Callable[[tf.Tensor, tf.Tensor],
             with tf.GradientTape() as by_images:
                 by_images.watch(images)
                 losses = keras.losses.sparse_categorical_crossentropy(
-                    labels, model(images, training=True)
+                    labels, model(images, training=True), from_logits=model.loss.from_logits
                 )
             slopes = by_images.gradient(losses, images)
             lengths = tf.reduce_sum(slopes**2, axis=tuple(range(1, len(images.shape))))

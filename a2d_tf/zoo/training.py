@@ -47,8 +47,8 @@ def train(
       dataset: its training images and labels are used.
       epochs: passes over them.
       seed: seed of the initial weights, the order of the images, the dropout and the augmentation.
-      init: a trained Keras model that ends in softmax, for images of the dataset. A copy of it is
-        trained further; the model itself stays as it is.
+      init: a trained Keras model that gives logits or probabilities of the dataset's classes. A
+        copy of it is trained further; the model itself stays as it is.
       augment: whether images are shifted by up to an eighth of their size in either direction, and
         colour images mirrored too, at random.
       on_epoch: deprecated; give `on_batch` instead. Called with 1 after each epoch.
@@ -108,19 +108,32 @@ def compiled(
             f"{len(dataset.x_train)} images; give at least one of each"
         )
     model = (
-        build(dataset.x_train.shape[1:], dataset.classes) if build else _copied(init, dataset)
+        build(dataset.x_train.shape[1:], dataset.classes) if build else copied(init, dataset)
     )
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, batches(dataset, epochs))
+    # Of the networks known by name all end in softmax.
+    gives_logits = init is not None and not _gives_probabilities(model, dataset)
     model.compile(
         keras.optimizers.Adam(schedule),
-        loss="sparse_categorical_crossentropy",
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=gives_logits),
         metrics=["accuracy"],
     )
     return model
 
 
-def _copied(model: keras.Model, dataset: Dataset) -> keras.Model:
-    """A copy of a trained model, which must give probabilities of the dataset's classes."""
+def _gives_probabilities(model: keras.Model, dataset: Dataset) -> bool:
+    outputs = np.asarray(model(dataset.x_train[:PROBED], training=False))
+    sums = outputs.sum(axis=1)
+    return bool((outputs >= 0).all() and np.allclose(sums, 1, atol=1e-3))
+
+
+def copied(model: keras.Model, dataset: Dataset) -> keras.Model:
+    """A copy of a trained model.
+
+    Raises:
+      InvalidInputError: it is no Keras model, it does not take the dataset's images, it has no
+        output for each of its classes, or it cannot be copied.
+    """
     shape = dataset.x_train.shape[1:]
     if not isinstance(model, keras.Model):
         raise InvalidInputError(
@@ -128,21 +141,18 @@ def _copied(model: keras.Model, dataset: Dataset) -> keras.Model:
             "file"
         )
     try:
-        outputs = np.asarray(model(dataset.x_train[:PROBED], training=False))
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
+        outputs = copy(dataset.x_train[:PROBED], training=False).shape[1:]
     except Exception as error:  # every model fails in its own way
         raise InvalidInputError(
             f"expected a functional or Sequential model for images of shape {shape} to train "
             f"further, got one that cannot be ({reason(error)}); give a model of these images"
         ) from error
-    if outputs.shape[1:] != (dataset.classes,) or not (
-        np.all(outputs >= 0) and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
-    ):
+    if outputs != (dataset.classes,):
         raise InvalidInputError(
-            f"expected a model that gives the probabilities of {dataset.classes} classes, got "
-            f"outputs of shape {outputs.shape[1:]} that need not be probabilities; give a model "
-            "that ends in softmax"
+            f"expected a model with outputs of shape {(dataset.classes,)}, one for each class, got "
+            f"{tuple(outputs)}; give a model of these classes"
         )
     return copy
 

@@ -73,6 +73,15 @@ def test_json_is_all_that_a_script_prints(run_script: RunScript, tmp_path: Path)
     assert (tested["images"], tested["eps"], tested["norm"]) == (20, 0.1, "linf")
     assert 0 <= tested["robust"] <= tested["clean"] <= 1
     np.savez(tmp_path / "benign.npz", images=np.random.default_rng(0).random((6, 28, 28, 1)))
+    further = run_script("train", "--init=a.keras", "--epochs=1", "--out=b.keras", cwd=tmp_path)
+    assert further.returncode == 0 and "train a.keras for 1 epochs" in further.stderr
+    assert float(further.stdout.split()[-1]) > 0.5 and (tmp_path / "b.keras").is_file()
+    np.savez(tmp_path / "other.npz", images=np.zeros((30, 9, 9, 1), np.float32),
+             labels=np.arange(30) % 3)
+    wrong = run_script("train", "--init=a.keras", "--dataset=other.npz", "--out=c.keras",
+                       cwd=tmp_path)
+    assert "--init: expected a functional or Sequential model for images of shape" in wrong.stderr
+    assert wrong.stderr.count("\n") == 1 and not (tmp_path / "c.keras").exists()
     done = run_script("attack_cost", "--model=a.keras", "--images=benign.npz", "--attack=fgsm",
                       "--out=costs.npz", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["images"] == 6, done.stderr

@@ -81,14 +81,18 @@ def test_the_seed_decides(dataset: Dataset) -> None:
     assert np.abs(models[0].layers[1].moving_mean.numpy()).max() > 0
 
 
-def test_a_step_descends_the_loss() -> None:
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_a_step_descends_the_loss(activation: str | None) -> None:
     """Of a linear classifier, whose gradient by the image is W (p - y)."""
     model = keras.Sequential([
         keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(
-            3, use_bias=False, activation="softmax", kernel_regularizer=keras.regularizers.L2(0.1)
+            3, use_bias=False, activation=activation, kernel_regularizer=keras.regularizers.L2(0.1)
         ),
     ])
-    model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=activation is None),
+    )
     rng = np.random.default_rng(0)
     images, labels = rng.random((5, 4)), np.array([0, 1, 2, 0, 1])
     weights = model.get_weights()[0].astype(np.float64)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -10,7 +11,10 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf import InvalidInputError
-from a2d_tf.zoo import MODELS, Dataset, architectures, training
+from a2d_tf.threats import PGD
+from a2d_tf.zoo import (
+    MODELS, Dataset, adversarial_training, architectures, gradient_penalty, training,
+)
 
 
 def tiny(shape: tuple[int, int, int]) -> Dataset:
@@ -150,6 +154,36 @@ def test_resnet_trains_with_augmentation() -> None:
     assert model.output_shape == (None, 10)
 
 
+@pytest.mark.parametrize("activation", ["softmax", None])
+@pytest.mark.parametrize("further", [
+    training.train,
+    partial(adversarial_training.train_adversarially, threat=PGD(eps=0.1, steps=1)),
+    partial(gradient_penalty.train_with_penalty, weight=1.0),
+])
+def test_a_trained_model_is_trained_further(
+    further: Callable[..., keras.Model], activation: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tiny((6, 6, 1))
+    start = keras.Sequential([
+        keras.Input((6, 6, 1)), keras.layers.Flatten(),
+        keras.layers.Dense(10, activation=activation),
+    ])
+    before = start.get_weights()
+    found = further(None, data, 1, init=start)
+    assert np.abs(found.get_weights()[0] - before[0]).max() > 0
+    np.testing.assert_array_equal(start.get_weights()[0], before[0])  # it has weights of its own
+    monkeypatch.setattr(training, "LEARNING_RATE", 0.0)
+    found = further(None, data, 1, init=start)
+    np.testing.assert_array_equal(found.get_weights()[0], before[0])
+    # What is minimised is the cross-entropy of the outputs, whether these are logits or not.
+    probabilities = np.asarray(keras.ops.softmax(start(data.x_train))) if activation is None else (
+        np.asarray(start(data.x_train))
+    )
+    expected = -np.log(probabilities[range(20), data.y_train]).mean()
+    loss = found.loss(data.y_train, found(data.x_train))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
 def test_unfit_requests_are_refused(tmp_path: Path) -> None:
     data = tiny((12, 12, 1))
     with pytest.raises(InvalidInputError, match="a model out of lenet, convnet, lenet5, resnet20"):
@@ -157,13 +191,9 @@ def test_unfit_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="got 0 epochs"):
         training.train("lenet", data, 0)
     lenet = architectures.lenet((12, 12, 1), 10)
-    logits = keras.Sequential([
-        keras.Input((12, 12, 1)), keras.layers.Flatten(), keras.layers.Dense(10)
-    ])
     for init, message in (
         (tiny, "a Keras model to train further, got function"),
-        (architectures.lenet((12, 12, 1), 2), "of 10 classes, got outputs of shape .2,."),
-        (logits, "that ends in softmax"),
+        (architectures.lenet((12, 12, 1), 2), "shape .10,., one for each class, got .2,."),
         (architectures.lenet((9, 9, 3), 10), "for images of shape .12, 12, 1. to train further"),
     ):
         with pytest.raises(InvalidInputError, match=message):
