@@ -27,7 +27,7 @@ The attacks, of which surrogate to orthogonal begin at the images of filters:
   surrogate    crosses the boundary, then moves the first-order costs to those of benign images
   matching     the same, towards the costs of one benign image of another class
   selective    crosses the boundary, then lowers the detector's own score, if that has a gradient;
-               against costs of BIM alone, it keeps the label for as many strides of BIM as needed,
+               against costs of BIM alone, it keeps the label for as many iterations as needed,
                and beside other features it lowers the score of an estimated cost
   orthogonal   the same, but no step towards one aim undoes the other (Bryniarski 2021)
   hopskipjump  asks for verdicts alone, thousands of times for each image, and so works against

@@ -51,7 +51,7 @@ from cli_flags import (  # noqa: E402
 from cli_terminal import NOTES, Shown, TerminalProgress, measuring, show  # noqa: E402
 
 __all__ = [
-    "DATASET_HELP", "TerminalProgress", "about", "bounds", "check_each", "define_bounds",
+    "DATASET_HELP", "NOTES", "TerminalProgress", "about", "bounds", "check_each", "define_bounds",
     "define_detector", "define_folder", "define_imports", "define_json", "define_limit",
     "define_model_flags", "define_names", "define_out", "define_path", "define_renamed",
     "define_seed", "fail", "folder", "measuring", "numbers", "reals", "show",
@@ -99,11 +99,19 @@ def _guarded(main: Callable[[], None]) -> None:
         except BrokenPipeError:
             raise
         except (A2DError, OSError) as error:
-            fail("".join([str(error), *(f" (note: {note})" for note in NOTES.take())]))
+            fail(_with_notes(str(error)))
+        except SystemExit as error:  # of a check in the script itself
+            if isinstance(error.code, str):
+                sys.exit(_with_notes(error.code))
+            raise
         except KeyboardInterrupt:
             NOTES.print_pending()
             fail("stopped")
         NOTES.print_pending()
+
+
+def _with_notes(message: str) -> str:
+    return "".join([message, *(f" (note: {note})" for note in NOTES.take())])
 
 
 def report(values: Mapping[str, Any], *lines: str, tables: Iterable[Shown] = ()) -> None:

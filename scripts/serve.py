@@ -44,6 +44,7 @@ def main() -> None:
     with served_detector(FLAGS.detector, cli.load_detector) as served:
         with serving(served.folder, options) as running:
             print(f"{running.url}: serving", flush=True)
+            cli.NOTES.print_pending()
             for warning in running.until_stopped():
                 print(f"note: {warning}", file=sys.stderr, flush=True)
 

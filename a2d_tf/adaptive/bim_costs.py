@@ -27,14 +27,15 @@ STRIDES = 4  # in which the iterations are made
 # goal; a test holds that.
 HEADROOM = 1.25
 LEAST_RISE = 1e-6  # of the lead in a stride, in logits; an estimate divides by the rise
+LEAST_COST = 0.5  # detectors may have no gradient at a cost of 0
 
 
 class Walk(NamedTuple):
     """Where BIM moves images; all of it is constant to a gradient.
 
     Attributes:
-      positions: f32[n,H,W,C], before the first stride and after each.
-      leads: f32[n], how far another class leads the own label before each stride, in logits.
+      positions: of f32[n,H,W,C], before the first stride and after each.
+      leads: of f32[n], how far another class leads the own label before each stride, in logits.
       followed: bool[n], where BIM finds a gradient at the image itself.
     """
 
@@ -52,7 +53,7 @@ def walk(
       classifier: the classifier.
       attack: BIM or BIM2.
       images: f32[n,H,W,C].
-      labels: i32[n], the labels that the attack leaves.
+      labels: i32[n], the labels that the attack leaves, at least 0.
       iterations: how many; they may be more than the attack makes.
     """
     original = moved = tf.stop_gradient(images)
@@ -75,20 +76,26 @@ def walk(
     return Walk(positions, leads, followed)
 
 
-def estimated_cost(
+def lead_at(
+    classifier: Classifier, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor
+) -> tf.Tensor:
+    """The lead f32[n] at a position of a walk; its gradient takes the movement for a constant."""
+    return lead(classifier(images + tf.stop_gradient(position - images)), labels)
+
+
+def crossing_time(
     classifier: Classifier, attack: BIM, images: tf.Tensor, labels: tf.Tensor, reach: float
 ) -> tf.Tensor:
-    """About how many iterations change the labels, f32[n], with a gradient at the images.
+    """About how many iterations change the labels, f32[n] >= 0, with a gradient at the images.
 
     The lead of another class is taken to rise evenly within the stride in which it crosses 0, or
-    beyond the last one. The estimate is at most the attack's `max_iterations`, and NaN for an image
+    beyond the last one. The counted cost is the next lower integer. The result is NaN for an image
     at which BIM finds no gradient.
 
     Args:
       classifier, attack, images, labels: as for `walk`.
-      reach: the iterations of all strides together; costs up to there are estimated best.
+      reach: the iterations of all strides together; times up to there are estimated best.
     """
-    labels = tf.maximum(labels, 0)  # -1 where the logits are not finite, as the lead is then
     found = walk(classifier, attack, images, labels, reach)
     last = tf.stop_gradient(lead(classifier(found.positions[-1]), labels))
     leads = tf.stack([*found.leads, last], axis=1)
@@ -104,11 +111,29 @@ def estimated_cost(
     share = tf.where(is_within, -at(leads, before) / rise, 1.0)
     here, there = at(positions, before), at(positions, before + 1)
     position = here + per_image(share, here) * (there - here)
-    # Of the image itself, moved as far: this has the gradient.
-    moved = classifier(images + tf.stop_gradient(position - images))
-    strides = tf.cast(before, tf.float32) + share - lead(moved, labels) / rise
-    cost = tf.minimum(reach / STRIDES * strides, float(attack.max_iterations))
-    return tf.where(found.followed, cost, np.float32(np.nan))
+    start = tf.cast(before, tf.float32)
+    strides = start + share - lead_at(classifier, images, labels, position) / rise
+    # A lead that does not rise evenly might place the crossing outside of its stride.
+    strides = tf.where(is_within, _bounded(strides, start, start + 1), strides)
+    return tf.where(found.followed, reach / STRIDES * strides, np.float32(np.nan))
+
+
+def estimated_cost(time: tf.Tensor, attack: BIM, *, cautious: bool) -> tf.Tensor:
+    """The cost f32[n] of images with these crossing times; bounds do not change the gradient.
+
+    Args:
+      time: f32[n], as `crossing_time` has it.
+      attack: BIM or BIM2.
+      cautious: whether the cost is rather taken too low than too high. That helps if the detector
+        flags low costs alone.
+    """
+    cost = tf.minimum(time / HEADROOM, time - 1) if cautious else time - 0.5
+    return _bounded(cost, LEAST_COST, float(attack.max_iterations))
+
+
+def _bounded(values: tf.Tensor, least: tf.Tensor | float, most: tf.Tensor | float) -> tf.Tensor:
+    """The values within bounds, with the gradient of the values themselves."""
+    return values + tf.stop_gradient(tf.clip_by_value(values, least, most) - values)
 
 
 def costs_of_bim(features: Mapping[str, Feature]) -> dict[str, BIM]:
@@ -120,10 +145,10 @@ def costs_of_bim(features: Mapping[str, Feature]) -> dict[str, BIM]:
 
 
 def median_costs(a2d: A2D, benign: Images) -> dict[str, float]:
-    """The median costs, at least 1, of BIM and BIM2 on benign images.
+    """The benign median, at least 1, of each feature that counts iterations of BIM or BIM2.
 
     Args:
-      a2d: a fitted A2D; its costs of BIM and BIM2 are measured.
+      a2d: a fitted A2D.
       benign: f32[N,H,W,C], benign images; the first of them are measured.
 
     Raises:
@@ -135,8 +160,8 @@ def median_costs(a2d: A2D, benign: Images) -> dict[str, float]:
         valid = costs[np.isfinite(costs)]
         if not len(valid):
             raise InvalidInputError(
-                f"expected benign images whose {name} can be measured, got none of {len(costs)}; "
-                "give others"
+                f"expected benign images whose cost {name!r} can be measured, got none among the "
+                f"first {len(costs)}; give others"
             )
         medians[name] = max(float(np.median(valid)), 1.0)
     return medians

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2d_tf.a2d import A2D
-from a2d_tf.adaptive.kept_label import bim_attacks, bim_cost_goal
 from a2d_tf.adaptive.goal import Excess, Goal
+from a2d_tf.adaptive.kept_label import bim_cost_goal, judges_bim_alone
 from a2d_tf.adaptive.score import differentiable_score
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import DetectorWarning, InvalidInputError
@@ -152,8 +152,8 @@ class FlaggedBy:
 def score_of(defence: Defence, benign: Images) -> Goal:
     """What an attack lowers to get past a defence, with a gradient at benign images.
 
-    That is the score of a fitted `A2D`. If it judges nothing but counted iterations of BIM, what
-    keeps the label for these takes the place of the score (`KeptLabel`).
+    That is the score of a fitted `A2D`. If it judges nothing but costs of BIM, the goal is instead
+    to keep the label for as many iterations as the detector asks (`KeptLabel`).
 
     Args:
       defence: a fitted `A2D`, or a defence with a method `goal`, as those of this package.
@@ -163,7 +163,7 @@ def score_of(defence: Defence, benign: Images) -> Goal:
       InvalidInputError: the score has no gradient, or there is none.
     """
     if isinstance(defence, A2D):
-        if bim_attacks(defence):
+        if judges_bim_alone(defence):
             return bim_cost_goal(defence, benign)
         score = differentiable_score(defence, benign)
         score.check(benign)

@@ -82,9 +82,10 @@ class Excess(Goal):
         return f"Excess({self._goals!r})"
 
 
-def own_labels(classifier: Classifier, images: tf.Tensor) -> tf.Tensor:
-    """The labels i32[n] of images f32[n,H,W,C], 0 where the outputs are not finite.
+def own_labels(classifier: Classifier, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The labels i32[n] of images f32[n,H,W,C], and for which of them there is one, bool[n].
 
-    The lead of another class is not a number there, and reaches no goal.
+    The label is 0 where the logits are not finite. Such an image is invalid, and reaches no goal.
     """
-    return tf.maximum(classifier.decide(images), 0)
+    decided = classifier.decide(images)
+    return tf.maximum(decided, 0), decided >= 0

@@ -56,7 +56,7 @@ class JointPGD(ProjectedThreat):
         if not isinstance(self.goal, Goal):
             raise InvalidInputError(
                 f"expected a goal of an attack, got {self.goal!r}; make one with "
-                "differentiable_score(a2d)"
+                "score_of(a2d, benign)"
             )
 
     @property

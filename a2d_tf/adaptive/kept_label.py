@@ -5,13 +5,12 @@ import tensorflow as tf
 
 from a2d_tf import checks
 from a2d_tf.a2d import A2D
-from a2d_tf.adaptive.bim_costs import HEADROOM, costs_of_bim, median_costs, walk
+from a2d_tf.adaptive.bim_costs import HEADROOM, costs_of_bim, lead_at, median_costs, walk
 from a2d_tf.adaptive.goal import LOGIT_SLACK, Excess, Goal, own_labels
 from a2d_tf.attacks import BIM
 from a2d_tf.classifiers import Classifier
 from a2d_tf.errors import InvalidInputError
 from a2d_tf.images.spec import Images
-from a2d_tf.threats.projected import lead
 
 SHARES = 100  # so many costs are tried up to the benign median
 
@@ -53,20 +52,18 @@ class KeptLabel(Goal):
         return -LOGIT_SLACK
 
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
-        labels = own_labels(self._classifier, images)
+        labels, is_known = own_labels(self._classifier, images)
         found = walk(self._classifier, self._attack, images, labels, self._iterations)
-        moved = images + (found.positions[-1] - found.positions[0])
-        leads = lead(self._classifier(moved), labels)
-        return tf.where(found.followed, leads, np.float32(np.inf))
+        leads = lead_at(self._classifier, images, labels, found.positions[-1])
+        return tf.where(is_known & found.followed, leads, np.float32(np.inf))
 
     def __repr__(self) -> str:
         return f"KeptLabel({self._attack!r}, {self._iterations:g})"
 
 
-def bim_attacks(a2d: A2D) -> list[BIM]:
-    """The attacks of a fitted A2D that judges costs of BIM or BIM2 alone; else an empty list."""
-    found = costs_of_bim(a2d.state.features)
-    return list(found.values()) if len(found) == len(a2d.state.features) else []
+def judges_bim_alone(a2d: A2D) -> bool:
+    """Whether a fitted A2D judges costs of BIM or BIM2 and nothing else."""
+    return len(costs_of_bim(a2d.state.features)) == len(a2d.state.features)
 
 
 def bim_cost_goal(a2d: A2D, benign: Images) -> Goal:
@@ -79,13 +76,13 @@ def bim_cost_goal(a2d: A2D, benign: Images) -> Goal:
     several columns all costs must be reached, even if the detector would accept fewer.
 
     Args:
-      a2d: the fitted A2D; see `bim_attacks`.
+      a2d: the fitted A2D; see `judges_bim_alone`.
       benign: f32[N,H,W,C], benign images; the first of them are measured.
 
     Raises:
       InvalidInputError: no benign image can be measured, or the detector flags all these costs.
     """
-    attacks = bim_attacks(a2d)
+    attacks = list(costs_of_bim(a2d.state.features).values())
     medians = np.array(list(median_costs(a2d, benign).values()))
     most = max(
         attack.max_iterations / median for attack, median in zip(attacks, medians, strict=True)

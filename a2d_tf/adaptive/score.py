@@ -1,14 +1,14 @@
 """The score of a detector as a differentiable function of the image."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
 
 from a2d_tf.a2d import A2D
-from a2d_tf.adaptive.bim_costs import HEADROOM, costs_of_bim, estimated_cost, median_costs
-from a2d_tf.adaptive.goal import Goal
+from a2d_tf.adaptive.bim_costs import costs_of_bim, crossing_time, estimated_cost, median_costs
+from a2d_tf.adaptive.goal import Goal, own_labels
+from a2d_tf.checks import number
 from a2d_tf.classifiers import Classifier
 from a2d_tf.detection import DetectorState
 from a2d_tf.errors import InvalidInputError
@@ -27,37 +27,26 @@ class DifferentiableScore(Goal):
 
     First-order costs are gradients themselves, so that the network is differentiated twice. The
     label that a feature depends on is the classifier's, and counts as a constant. The cost of BIM
-    has no gradient; an estimate of it takes its place (`bim_costs.estimated_cost`).
+    has no gradient; an estimate of it takes its place (`bim_costs.crossing_time`).
 
     Args:
       state: the fitted A2D's state.
-      medians: benign median costs of the features that count iterations of BIM or BIM2, by name.
+      medians: benign medians, at least 1, of the costs of BIM and BIM2 among the features, by name;
+        `differentiable_score` measures them.
 
     Raises:
       InvalidInputError: a feature is the counted cost of another attack, or one without a median,
-        or it cannot be part of a graph.
+        or it cannot be part of a graph; or a median is below 1.
     """
 
-    def __init__(self, state: DetectorState, medians: Mapping[str, float] = MappingProxyType({})):
-        bim = costs_of_bim(state.features)
-        if counted := [
-            name for name, one in state.features.items()
-            if isinstance(one, AttackCost) and not (name in bim and name in medians)
-        ]:
-            remedy = "give benign images, by which the cost of BIM is estimated"
-            if not bim.keys() >= set(counted):
-                remedy = "attack their surrogate, the first-order costs (BenignColumns)"
-            raise InvalidInputError(
-                f"expected features with a gradient, got the counted costs {', '.join(counted)}; "
-                f"{remedy}"
-            )
-        if foreign := [name for name, one in state.features.items() if not one.in_graph]:
-            raise InvalidInputError(
-                f"expected features that TensorFlow can differentiate, got {', '.join(foreign)}; "
-                "implement graph_measure"
-            )
+    def __init__(self, state: DetectorState, medians: Mapping[str, float] | None = None):
+        _require_gradient(state, medians is not None)
         self._state = state
-        self._medians = {name: float(medians[name]) for name in bim}
+        self._bim = costs_of_bim(state.features)
+        self._medians = {
+            name: number((medians or {}).get(name), f"a benign median of {name}", minimum=1)
+            for name in self._bim
+        }
 
     @property
     def state(self) -> DetectorState:
@@ -70,30 +59,40 @@ class DifferentiableScore(Goal):
         return threshold - SLACK * abs(threshold) if np.isfinite(threshold) else threshold
 
     def columns(self, images: tf.Tensor) -> tf.Tensor:
-        """The columns f64[n,D] of images f32[n,H,W,C], as the detector takes them."""
-        images = tf.convert_to_tensor(images, tf.float32)
-        labels = self._state.classifier.decide(images)
-        return self._state.oriented(tf.concat([
-            self._columns_of(name, images, labels) for name in self._state.features
-        ], axis=1))
+        """The columns f64[n,D] of images f32[n,H,W,C], as the detector takes them.
 
-    def _columns_of(self, name: str, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        feature, classifier = self._state.features[name], self._state.classifier
-        if not isinstance(feature, AttackCost):
-            return columns_of(feature, classifier, images, labels)
-        estimate = estimated_cost(
-            classifier, costs_of_bim({name: feature})[name], images, labels,
-            REACH * self._medians[name],
+        Costs of BIM are estimates, taken a little low where the detector flags low costs alone.
+        """
+        return self._columns(images)[0]
+
+    def _columns(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The columns, and for which images there is a label, bool[n]."""
+        images = tf.convert_to_tensor(images, tf.float32)
+        labels, is_known = own_labels(self._state.classifier, images)
+        columns = self._state.oriented(tf.concat([
+            self._of_feature(name, images, labels) for name in self._state.features
+        ], axis=1))
+        return columns, is_known
+
+    def _of_feature(self, name: str, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        state = self._state
+        if name not in self._bim:
+            return columns_of(state.features[name], state.classifier, images, labels)
+        time = crossing_time(
+            state.classifier, self._bim[name], images, labels, REACH * self._medians[name]
         )
-        return tf.cast(estimate / HEADROOM, tf.float64)[:, None]
+        flags_low = state.detector.falls_with(state.column_slice(name).start)
+        cost = estimated_cost(time, self._bim[name], cautious=flags_low)
+        return tf.cast(cost, tf.float64)[:, None]
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """The scores f32[n] of images f32[n,H,W,C] within the bounds, n >= 1.
 
-        It is infinite for an image with a column that is not a finite number, which is flagged.
+        It is infinite for an invalid image, which is flagged: one without a label, or with a column
+        that is not a finite number.
         """
-        columns = self.columns(images)
-        valid = tf.reduce_all(tf.math.is_finite(columns), axis=1)
+        columns, is_known = self._columns(images)
+        valid = is_known & tf.reduce_all(tf.math.is_finite(columns), axis=1)
         return tf.where(valid, self._state.detector.graph_score(columns), np.float32(np.inf))
 
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
@@ -140,9 +139,28 @@ def differentiable_score(a2d: A2D, benign: Images | None = None) -> Differentiab
       InvalidInputError: its features have no gradient, such as the counted costs of other attacks,
         or no benign image can be measured.
     """
-    if benign is None:
-        return DifferentiableScore(a2d.state)
-    return DifferentiableScore(a2d.state, median_costs(a2d, benign))
+    _require_gradient(a2d.state, benign is not None)
+    return DifferentiableScore(a2d.state, None if benign is None else median_costs(a2d, benign))
+
+
+def _require_gradient(state: DetectorState, has_medians: bool) -> None:
+    counted = [name for name, one in state.features.items() if isinstance(one, AttackCost)]
+    bim = costs_of_bim(state.features)
+    if others := [name for name in counted if name not in bim]:
+        raise InvalidInputError(
+            f"expected features with a gradient, got the counted costs {', '.join(others)}; "
+            "attack their surrogate, the first-order costs (BenignColumns)"
+        )
+    if bim and not has_medians:
+        raise InvalidInputError(
+            f"expected benign images, by which the costs {', '.join(bim)} are estimated, got none; "
+            "give them to differentiable_score(a2d, benign)"
+        )
+    if foreign := [name for name, one in state.features.items() if not one.in_graph]:
+        raise InvalidInputError(
+            f"expected features that TensorFlow can differentiate, got {', '.join(foreign)}; "
+            "implement graph_measure"
+        )
 
 
 def columns_of(

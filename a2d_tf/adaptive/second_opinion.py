@@ -1,5 +1,6 @@
 """A detector on a second classifier, which must agree with the first."""
 
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.a2d import A2D
@@ -69,7 +70,8 @@ class Disagreement(Goal):
         return -LOGIT_SLACK
 
     def value(self, images: tf.Tensor, aims: tf.Tensor) -> tf.Tensor:
-        return lead(self._second(images), own_labels(self._first, images))
+        labels, is_known = own_labels(self._first, images)
+        return tf.where(is_known, lead(self._second(images), labels), np.float32(np.inf))
 
     def __repr__(self) -> str:
         return "Disagreement()"

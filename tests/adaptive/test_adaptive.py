@@ -112,7 +112,7 @@ def test_without_a_gradient_it_is_one_line(
     classifier: Classifier, benign: np.ndarray, adversarial: np.ndarray
 ) -> None:
     bim = A2D(classifier, BIM(eps=0.3, step=0.02, max_iterations=40)).fit(benign[:100])
-    with pytest.raises(InvalidInputError, match="the counted costs bim; give benign images"):
+    with pytest.raises(InvalidInputError, match="by which the costs bim are estimated, got none"):
         differentiable_score(bim)
     jsma = A2D(classifier, JSMA(theta=0.3)).fit(benign[:100])
     with pytest.raises(InvalidInputError, match="the counted costs jsma.*BenignColumns"):
