@@ -104,13 +104,15 @@ def choose() -> Sentences:
              for name in ("filters", "0 gradients")
          ]),
         ("finds {} % of the images far across the boundary on CIFAR-10, where the default finds "
-         "{} %. It changes the AUROC of the other rows by {} or less", [
+         "{} %. It changes the AUROC of the other threats by {} or less", [
              found("pgd", "filters, 1 gradient"), found("pgd", "filters"), up(max(changes), 3),
          ]),
-        ("C&W's images on CIFAR-10, by {}.", [f"{best - cells['cw']['filters']['auroc']:.3f}"]),
-        ("The default finds {} % at 5 % false positives, as the margin does ({} %). The energy and "
-         "the entropy of the logits, at one pass, find {} % and {} % (AUROC {} and {}, the default "
-         "{}), and feature squeezing {} % ({}).", [
+        ("C&W's images on CIFAR-10, by {}, which", [
+            f"{best - cells['cw']['filters']['auroc']:.3f}",
+        ]),
+        ("The default finds {} % at 5 % false positives, as the margin does ({} %). The energy of "
+         "the logits and the entropy of the probabilities, at one pass, find {} % and {} % (AUROC "
+         "{} and {}, the default {}), and feature squeezing {} % ({}).", [
              *(share("cifar10", "FGSM", one) for one in (DEFAULT, "margin", "energy", "entropy")),
              *(auroc("cifar10", "FGSM", one) for one in ("energy", "entropy", DEFAULT)),
              share("cifar10", "FGSM", "squeezing"), auroc("cifar10", "FGSM", "squeezing"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from stored_results import stored
 
-from a2d_tf.evaluation.adaptive_price import BOUNDS, Half, limits, ratio
+from a2d_tf.evaluation.adaptive_price import Half, limits, ratio, times
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {
@@ -123,15 +123,12 @@ def ranked_rows() -> list[list[str]]:
             )
             rows.append([
                 data, training, f"{accuracies[data, training]:.3f}", what,
-                *(times(half_of(price[norm]), half_of(base[norm])) for norm in ("linf", "l2")),
+                *(
+                    times(ratio(half_of(price[norm]), half_of(base[norm])), price[norm]["bound"])
+                    for norm in ("linf", "l2")
+                ),
             ])
     return rows
-
-
-def times(half: Half, base: Half) -> str:
-    """How many times a distance is another one, as a bound if it is one itself."""
-    found = ratio(half, base)
-    return "" if found is None else f"{BOUNDS[half.bound]}{found:.1f}"
 
 
 def verdict_rows(models: Models) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """What a bypass costs an attacker: the distance at which half of the images bypass a defence."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
         [row["detector"], str(row["images"]), *(
             cell for norm in NORMS for cell in (
                 Half(row[norm]["distance"], row[norm]["bound"]).text(),
-                limits(row[norm]), _times(row[norm]),
+                limits(row[norm]), times(row[norm]["times_no_defence"], row[norm]["bound"]),
             )
         )] for row in rows
     ])
@@ -160,10 +161,15 @@ def limits(half: Mapping[str, Any]) -> str:
     return " to ".join("beyond" if one is None else f"{one:.3g}" for one in half["interval"])
 
 
+def times(ratio: float | None, bound: str) -> str:
+    """A ratio of distances with one decimal, rounded so that a bound stays one; see `Half`."""
+    if ratio is None:
+        return ""
+    tenths = 10 * ratio
+    if bound != "=":
+        tenths = math.floor(tenths) if bound == ">" else math.ceil(tenths)
+    return f"{BOUNDS[bound]}{tenths / 10:.1f}"
+
+
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _times(half: Mapping[str, Any]) -> str:
-    ratio = half["times_no_defence"]
-    return "" if ratio is None else f"{BOUNDS[half['bound']]}{ratio:.2g}"
