@@ -70,7 +70,7 @@ def second_environment() -> Sentences:
          "C&W it is {} higher", [
              up(lcr), f"{-short_of('mnist', ['cw'], ['lcr'])[0]:.2f}",
          ]),
-        ("is best or within {} of the best on every row.", [
+        ("is best or within {} of the best on every threat.", [
             up(below_best("mnist", list(run["cells"]), "ensemble_directions",
                           list(set(run["columns"]) - {"dba"})), 3),
         ]),
