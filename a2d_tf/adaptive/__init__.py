@@ -6,7 +6,7 @@ a2d.
 
 from a2d_tf.adaptive.benign_columns import BenignColumns
 from a2d_tf.adaptive.defences import Defence, FlaggedBy, Together, Undefended, score_of
-from a2d_tf.adaptive.filtered_pgd import FilteredPGD
+from a2d_tf.adaptive.filtered_pgd import FilteredPGD, SharedStart
 from a2d_tf.adaptive.goal import Goal
 from a2d_tf.adaptive.joint_pgd import OrthogonalPGD, SelectivePGD
 from a2d_tf.adaptive.kept_label import KeptLabel
@@ -16,6 +16,6 @@ from a2d_tf.adaptive.second_opinion import SecondOpinion
 
 __all__ = [
     "BenignColumns", "Defence", "DifferentiableScore", "FilteredPGD", "FlaggedBy",
-    "Goal", "KeptLabel", "Noisy", "OrthogonalPGD", "SecondOpinion", "SelectivePGD", "Together",
-    "Undefended", "differentiable_score", "score_of",
+    "Goal", "KeptLabel", "Noisy", "OrthogonalPGD", "SecondOpinion", "SelectivePGD",
+    "SharedStart", "Together", "Undefended", "differentiable_score", "score_of",
 ]

@@ -13,6 +13,7 @@ from a2d_tf.adaptive import (
     Goal,
     OrthogonalPGD,
     SelectivePGD,
+    SharedStart,
     score_of,
 )
 from a2d_tf.attacks import CarliniWagner
@@ -48,6 +49,10 @@ class Strengths:
     seed: int = 0
     iterations: int = 20
     queries: int = 100
+    # What attacks on scores begin at, made once for all of them.
+    _starts: dict[Any, Images] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         for kappa in self.kappas:
@@ -66,6 +71,12 @@ class Strengths:
     def pgd(self) -> dict[str, Any]:
         """The settings of a projected threat besides its radius and its norm."""
         return {"steps": self.steps, "restarts": self.restarts, "seed": self.seed}
+
+    def start(self, strength: "Strength") -> SharedStart:
+        """The attack at whose images those on scores begin."""
+        return SharedStart(
+            eps=strength.value, norm=strength.norm, loss="margin", made=self._starts, **self.pgd
+        )
 
     @property
     def radii(self) -> dict[str, Sequence[float]]:
@@ -139,7 +150,7 @@ def _joint(
 ) -> Callable[[Strength, Strengths, Goal], Threat]:
     return lambda strength, strengths, goal: kind(
         eps=strength.value, norm=strength.norm, goal=goal,
-        start=_filters(strength, strengths, None), **strengths.pgd
+        start=strengths.start(strength), **strengths.pgd
     )
 
 
