@@ -52,7 +52,7 @@ def comparisons() -> Sentences:
         ]),
         ("Of PGD's images it finds only {} %.", [share("cifar10", "PGD", "squeezing")]),
         ("the best on FGSM ({}) if it learned", [auroc("cifar10", "FGSM", "mahalanobis")]),
-        ("two-sided, finds {} %, KD, LID and Mahalanobis {} % or more", [
+        ("unlike benign ones, finds {} %, KD, LID and Mahalanobis {} % or more", [
             share("cifar10", "PGD", DEFAULT), str(learned),
         ]),
         ("it fails on PGD ({}). Only KD keeps its AUROC, within {}, on", [
