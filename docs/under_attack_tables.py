@@ -7,7 +7,7 @@ from typing import Any
 
 from stored_results import stored
 
-from a2d_tf.evaluation.adaptive_price import Half, limits, ratio, times
+from a2d_tf.evaluation.adaptive_price import NORMS, Half, limits, ratio, times
 
 Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {
@@ -123,10 +123,7 @@ def ranked_rows() -> list[list[str]]:
             )
             rows.append([
                 data, training, f"{accuracies[data, training]:.3f}", what,
-                *(
-                    times(ratio(half_of(price[norm]), half_of(base[norm])), price[norm]["bound"])
-                    for norm in ("linf", "l2")
-                ),
+                *(times(ratio(half_of(price[norm]), half_of(base[norm]))) for norm in NORMS),
             ])
     return rows
 

@@ -106,7 +106,8 @@ def _half(nearest: NDArray[np.float64], radii: NDArray[np.float64]) -> Half:
 def prices(found: Sequence[Bypass]) -> list[dict[str, Any]]:
     """A row for each defence, as JSON values: half distances, and how often that of no defence.
 
-    `interval` is that of `half_interval`. A ratio is None unless both distances are known.
+    `interval` is that of `half_interval`. `times_bound` is the bound of `times_no_defence`, which is
+    None where nothing is known of it.
     """
     by_defence: dict[str, list[Bypass]] = {}
     for one in found:
@@ -120,21 +121,25 @@ def prices(found: Sequence[Bypass]) -> list[dict[str, Any]]:
         {"detector": name, "images": len(by_defence[name][0].bypassed)} | {
             norm: half._asdict() | {
                 "interval": half_interval(by_defence[name], norm),
-                "times_no_defence": alone and ratio(half, alone[norm]),
+                **_times_no_defence(ratio(half, alone[norm]) if alone else None),
             }
             for norm, half in its.items()
         } for name, its in halves.items()
     ]
 
 
-def ratio(half: Half, other: Half) -> float | None:
+def ratio(half: Half, other: Half) -> Half | None:
     """How many times the other distance this one is; None where the bounds say nothing.
 
-    A lower bound of this distance gives a lower bound of the ratio.
+    A bound of the other distance is a bound of the ratio from the other side.
     """
     if half.distance is None or not other.distance:
         return None
-    return half.distance / other.distance if half.bound != "<" and other.bound == "=" else None
+    turned = {"=": "=", "<": ">", ">": "<"}[other.bound]
+    bounds = {half.bound, turned} - {"="}
+    if len(bounds) == 2:
+        return None
+    return Half(half.distance / other.distance, bounds.pop() if bounds else "=")
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -148,7 +153,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
         [row["detector"], str(row["images"]), *(
             cell for norm in NORMS for cell in (
                 Half(row[norm]["distance"], row[norm]["bound"]).text(),
-                limits(row[norm]), times(row[norm]["times_no_defence"], row[norm]["bound"]),
+                limits(row[norm]),
+                times(Half(row[norm]["times_no_defence"], row[norm]["times_bound"])),
             )
         )] for row in rows
     ])
@@ -161,14 +167,20 @@ def limits(half: Mapping[str, Any]) -> str:
     return " to ".join("beyond" if one is None else f"{one:.3g}" for one in half["interval"])
 
 
-def times(ratio: float | None, bound: str) -> str:
-    """A ratio of distances with one decimal, rounded so that a bound stays one; see `Half`."""
-    if ratio is None:
+def times(found: Half | None) -> str:
+    """A ratio of distances with one decimal, rounded so that a bound stays one."""
+    if found is None or found.distance is None:
         return ""
-    tenths = 10 * ratio
-    if bound != "=":
-        tenths = math.floor(tenths) if bound == ">" else math.ceil(tenths)
-    return f"{BOUNDS[bound]}{tenths / 10:.1f}"
+    tenths = 10 * found.distance
+    if found.bound != "=":
+        tenths = math.floor(tenths) if found.bound == ">" else math.ceil(tenths)
+    return f"{BOUNDS[found.bound]}{tenths / 10:.1f}"
+
+
+def _times_no_defence(found: Half | None) -> dict[str, Any]:
+    return {
+        "times_no_defence": found and found.distance, "times_bound": found.bound if found else "="
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -189,14 +189,28 @@ def test_the_price_is_interpolated_between_radii_and_else_a_bound() -> None:
     strongest = dict(rows["strong"]["linf"])
     assert strongest.pop("interval")[1] is None
     assert strongest == {
-        "distance": 0.3, "bound": ">", "times_no_defence": pytest.approx(1.5)
+        "distance": 0.3, "bound": ">", "times_no_defence": pytest.approx(1.5), "times_bound": ">"
     }
     assert rows["strong"]["l2"]["times_no_defence"] is None
     cells = dict((row[0], row[2:]) for row in adaptive_price.table(list(rows.values())).rows)
     assert cells["strong"] == [
         "more than 0.3", "", "more than 1.5", "none found", "", ""
     ]
-    assert [cells[NOTHING][place] for place in (0, 2, 3)] == ["0.2", "1", "at most 9"]
+    assert [cells[NOTHING][place] for place in (0, 2, 3)] == ["0.2", "1.0", "at most 9"]
+
+
+@pytest.mark.parametrize("half, other, expected", [
+    ((3.0, "="), (1.46, "="), "2.1"), ((3.0, ">"), (1.46, "="), "more than 2.0"),
+    ((3.0, "="), (1.46, "<"), "more than 2.0"), ((3.0, ">"), (1.46, "<"), "more than 2.0"),
+    ((3.0, "<"), (1.46, "="), "at most 2.1"), ((3.0, "="), (1.46, ">"), "at most 2.1"),
+    ((3.0, "<"), (1.46, "<"), ""), ((3.0, ">"), (1.46, ">"), ""), ((None, ">"), (1.46, "="), ""),
+    ((3.0, "="), (None, ">"), ""),
+])
+def test_a_ratio_of_bounds_is_a_bound_or_nothing(
+    half: tuple[float | None, str], other: tuple[float | None, str], expected: str
+) -> None:
+    found = adaptive_price.ratio(adaptive_price.Half(*half), adaptive_price.Half(*other))
+    assert adaptive_price.times(found) == expected
 
 
 def test_the_gallery_shows_bypassing_images(benign: np.ndarray, tmp_path: Path) -> None:
