@@ -106,8 +106,8 @@ def _half(nearest: NDArray[np.float64], radii: NDArray[np.float64]) -> Half:
 def prices(found: Sequence[Bypass]) -> list[dict[str, Any]]:
     """A row for each defence, as JSON values: half distances, and how often that of no defence.
 
-    `interval` is that of `half_interval`. `times_bound` is the bound of `times_no_defence`, which is
-    None where nothing is known of it.
+    `interval` is that of `half_interval`, and `times_bound` the bound of `times_no_defence`. The
+    latter is None where nothing is known of it.
     """
     by_defence: dict[str, list[Bypass]] = {}
     for one in found:
