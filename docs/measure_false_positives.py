@@ -69,6 +69,7 @@ def main(model: str, images: str, result: str, partings: str = str(PARTINGS)) ->
             )
         }
     files.save_json(result, saved)
+    print(f"{result}: {len(orders)} splits of {len(columns)} images")
 
 
 def _flagged(

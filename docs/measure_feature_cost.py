@@ -47,6 +47,7 @@ def main(
         )
         found[name] = json.loads(told.stdout)
         files.save_json(result, {"images": len(some), "features": found})
+        print(f"{result}: {len(found)} measured, the last one {name}", flush=True)
 
 
 def one(model: str, images: str, count: str, name: str, settings: str) -> None:
