@@ -32,7 +32,8 @@ class DetectorWarning(UserWarning):
 
 def reason(error: BaseException) -> str:
     """What TensorFlow, Keras or another library says of its error, as a part of one line."""
-    lines = [re.sub(r"\{\{.*?\}\} *", "", line).strip() for line in str(error).splitlines()]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras writes in colours
+    lines = [re.sub(r"\{\{.*?\}\} *", "", line).strip() for line in text.splitlines()]
     # Keras names the layer first, and says in a later line what is wrong.
     telling = [line for line in lines if line and not line.startswith("Exception encountered")]
     return telling[0][:200] if telling else type(error).__name__

@@ -12,15 +12,19 @@ from a2d_tf.evaluation.adaptive_price import NORMS, Half, limits, ratio, times
 Models = Mapping[str, str]  # name of a result -> what its classifier is
 LENETS: Models = {
     "adaptive_lenet": "ordinary", "adaptive_lenet_penalty": "gradient penalty",
-    "adaptive_lenet_pgd": "PGD-trained",
+    "adaptive_lenet_pgd": "PGD-trained", "adaptive_lenet_pgd015": "PGD-trained, 0.15",
 }
 BY_VERDICTS: Models = {"adaptive_lenet": "ordinary", "adaptive_lenet_pgd": "PGD-trained"}
 CIFAR10: Models = {"adaptive_convnet": "convnet", "adaptive_resnet20": "ResNet-20"}
 OTHERS: Models = {"adaptive_lenet_others": "ordinary"}
 NOISE: Models = {"adaptive_lenet_noise": "ordinary"}
 JOINT: Models = {"adaptive_lenet_joint": "ordinary"}
-TRAINED: Models = {"train_lenet_penalty": "gradient penalty", "train_lenet_pgd": "PGD-trained"}
+TRAINED: Models = {
+    "train_lenet_penalty": "gradient penalty", "train_lenet_pgd": "PGD-trained",
+    "train_lenet_pgd015": "PGD-trained, 0.15",
+}
 CIFAR10_PGD: Models = {"adaptive_convnet_pgd": "PGD-trained"}
+RESNET_PGD: Models = {"adaptive_resnet20_pgd": "PGD-trained"}
 CLOSE = 3  # so many images more than in the paper still confirm a claim
 
 
@@ -84,6 +88,7 @@ def price_rows(models: Models) -> list[list[str]]:
     return rows
 
 
+RESNET = "ResNet-20"
 # The defences that are set side by side: the training, what detects, its result and its detector,
 # and the result of the ordinary network without a defence, which was attacked in the same way.
 RANKED = {
@@ -94,6 +99,8 @@ RANKED = {
         ("ordinary", "default, and a second network", "adaptive_lenet_joint", "default + second",
          "adaptive_lenet_joint"),
         ("gradient penalty", "default", "adaptive_lenet_penalty", "default", "adaptive_lenet"),
+        ("PGD within 0.15", "none", "adaptive_lenet_pgd015", "no defence", "adaptive_lenet"),
+        ("PGD within 0.15", "cost of BIM", "adaptive_lenet_pgd015", "bim", "adaptive_lenet"),
         ("PGD", "none", "adaptive_lenet_pgd", "no defence", "adaptive_lenet"),
         ("PGD", "cost of BIM", "adaptive_lenet_pgd", "bim", "adaptive_lenet"),
     ),
@@ -101,18 +108,25 @@ RANKED = {
         ("ordinary", "default", "adaptive_convnet", "default", "adaptive_convnet"),
         ("PGD", "none", "adaptive_convnet_pgd", "no defence", "adaptive_convnet"),
         ("PGD", "default", "adaptive_convnet_pgd", "default", "adaptive_convnet"),
+        (RESNET, "default", "adaptive_resnet20", "default", "adaptive_resnet20"),
+        (f"{RESNET}, PGD", "none", "adaptive_resnet20_pgd", "no defence", "adaptive_resnet20"),
+        (f"{RESNET}, PGD", "default", "adaptive_resnet20_pgd", "default", "adaptive_resnet20"),
     ),
 }
 
 
 def ranked_rows() -> list[list[str]]:
     """How many times the price of the ordinary network without a defence each defence has."""
+    run, = stored("table2_env2_cifar10")["datasets"]["cifar10"]["runs"]
     accuracies = {
         ("MNIST", "ordinary"): stored("figure7")["mnist"]["accuracy"]["clean"],
         ("MNIST", "gradient penalty"): stored("train_lenet_penalty")["test_accuracy"],
         ("MNIST", "PGD"): stored("train_lenet_pgd")["test_accuracy"],
         ("CIFAR-10", "ordinary"): stored("figure9")["accuracy"]["plain"]["clean"],
+        ("MNIST", "PGD within 0.15"): stored("train_lenet_pgd015")["test_accuracy"],
         ("CIFAR-10", "PGD"): stored("train_convnet_pgd")["test_accuracy"],
+        ("CIFAR-10", RESNET): run["model"]["test_accuracy"],
+        ("CIFAR-10", f"{RESNET}, PGD"): stored("train_resnet20_pgd")["test_accuracy"],
     }
     rows = [["data", "training", "test accuracy", "detector", "L-infinity", "L2"]]
     for data, defences in RANKED.items():
@@ -283,7 +297,12 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
         ("kappa", kappa_rows),
     )},
     "trainings": partial(accuracy_rows, TRAINED),
+    **{f"{name}-resnet20-pgd": partial(rows, RESNET_PGD) for name, rows in (
+        ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
+        ("kappa", kappa_rows),
+    )},
     "trained-cifar10": partial(accuracy_rows, {"train_convnet_pgd": "PGD-trained"}),
+    "trained-resnet20": partial(accuracy_rows, {"train_resnet20_pgd": "PGD-trained"}),
     **{f"{name}-joint": partial(rows, JOINT) for name, rows in (
         ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
     )},

@@ -56,11 +56,12 @@ from a2d_tf.storage.stages import Stages
 FLAGS = flags.FLAGS
 RADII = ("kappas", "eps", "l2")
 cli.define_model_flags()
-cli.define_path("images", "Benign images to attack: .npz or folder. With labels in the .npz, those "
-                "that the model gets wrong are left out.", required=True)
+cli.define_path("images", "Benign images to attack: a folder, or an .npz file with `images` and, "
+                "if those that the model gets wrong are to be left out, `labels`.", required=True)
 cli.define_path("benign", "Benign images that the attacker has, and that set the threshold on the "
                 "margin; by default all of --images.")
-cli.define_names("detectors", [], "Folders that fit_detector.py wrote, or several joined by +.")
+cli.define_names("detectors", [], "Folders that fit_detector.py wrote, or several joined by +; "
+                 "without any, the margin alone is attacked.")
 cli.define_names("attacks", list(KINDS), f"Out of {', '.join(KINDS)}.")
 flags.DEFINE_list("kappas", ["0", "5", "10", "20"], "For cw: by how many logits a wrong class must "
                   "exceed the true one.")
@@ -74,8 +75,9 @@ flags.DEFINE_integer("queries", 100, "Queries of its first step; later ones make
                      lower_bound=1)
 cli.define_names("others", [], "Those of the folders in --detectors that are for a second model, "
                  "which must agree on the label.", may_be_empty=True)
-flags.DEFINE_float("noise", 0.0, "If above 0, each detector also measures noisy copies of the "
-                   "images, with this standard deviation as a fraction of the pixel range.",
+flags.DEFINE_float("noise", 0.0, "If above 0, each single detector also measures noisy copies of "
+                   "the images, with this standard deviation as a fraction of the pixel range, and "
+                   "with a threshold for --fpr.",
                    lower_bound=0, upper_bound=1)
 flags.DEFINE_float("fpr", 0.05, "False-positive rate of the threshold on the margin, and with "
                    "--noise.")
@@ -143,12 +145,14 @@ def main() -> None:
     files.save_json(FLAGS.out, results)
     tables = [*adaptive_report.tables(rows, worst), adaptive_price.table(prices)]
     report = picture.with_suffix(".html")
+    answer = adaptive_price.answer(rows, prices)
     page.write(adaptive_page.page(
-        rows, worst, tables, pairs, made_with, (adaptive_judges.MARGIN, adaptive_judges.NOTHING)
+        answer, rows, worst, tables, pairs, made_with,
+        (adaptive_judges.MARGIN, adaptive_judges.NOTHING),
     ), report)
     cli.report(
         {"out": FLAGS.out, "report": str(report)} | results,
-        f"{FLAGS.out}, {picture}, {gallery}", f"Report: {report}", adaptive_page.answer(worst),
+        f"{FLAGS.out}, {picture}, {gallery}", f"Report: {report}", answer,
         tables=tables,
     )
 

@@ -31,17 +31,19 @@ def _native_stderr_silenced() -> Iterator[None]:
         os.close(nowhere)
 
 
-with _native_stderr_silenced():
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")
-    tf.constant(0)  # starts the devices
-
 try:
+    with _native_stderr_silenced():
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        tf.constant(0)  # starts the devices
+
     from a2d_tf import A2D, A2DError, Classifier, features
     import a2d_baselines  # noqa: F401, registers its features
 except ValueError as wrong_backend:  # an A2DError, which could not be imported
     sys.exit(f"{os.path.basename(sys.argv[0])}: {wrong_backend}")
+except KeyboardInterrupt:  # the imports take seconds
+    sys.exit(f"{os.path.basename(sys.argv[0])}: stopped")
 from a2d_tf.storage import limits  # noqa: E402
 from cli_flags import (  # noqa: E402
     DATASET_HELP, about, bounds, check_each, check_places, define_bounds, define_detector,

@@ -60,12 +60,18 @@ def right_images(
 ) -> tuple[Images, Labels]:
     """The first images that the classifier gets right, and their labels.
 
-    Without labels, the classifier's own stand for the true ones.
+    Without labels, the classifier's own stand for the true ones, and a warning says so.
 
     Raises:
       InvalidInputError: it gets none right.
     """
     own = classifier.predict(images)
+    if labels is None:
+        warnings.warn(
+            "there are no labels, so that the classifier's own stand for the true ones, even where "
+            "it is wrong; add `labels` to the .npz file",
+            DetectorWarning, stacklevel=2,
+        )
     rows = first_right(own, own if labels is None else labels, limit)
     return images[rows], own[rows]
 
@@ -118,12 +124,37 @@ def run_adaptive(
             crafted = stages.arrays(
                 f"adaptive/{name}", key | {"threat": repr(threat), "detector": known}, craft
             )["images"]
-            for one in targets:
+            # An image that fools the classifier does so whatever it was made against.
+            for one in dict.fromkeys([*targets, *(NOTHING for _ in {NOTHING} & judges.keys())]):
                 found.append(_judged(
                     classifier, stages, one, judges[one], name, strength, crafted, images, labels,
                     progress,
                 ))
-    return found
+    return _merged(found)
+
+
+def _merged(found: Sequence[Bypass]) -> list[Bypass]:
+    """One result for each defence, attack and strength: for each image, the nearest bypass counts.
+
+    Without a detector, an attack on scores has as many results as there are detectors.
+    """
+    groups: dict[tuple[str, str, float, str], list[Bypass]] = {}
+    for one in found:
+        groups.setdefault((one.detector, one.attack, one.strength, one.norm), []).append(one)
+    return [_nearest(its) if len(its) > 1 else its[0] for its in groups.values()]
+
+
+def _nearest(its: Sequence[Bypass]) -> Bypass:
+    best = np.lexsort((
+        np.array([one.linf if one.norm == "linf" else one.l2 for one in its]),
+        -np.array([one.misclassified for one in its]).astype(int),
+        -np.array([one.bypassed for one in its]).astype(int),
+    ), axis=0)[0]
+    rows = np.arange(len(best))
+    return its[0]._replace(**{
+        name: np.array([getattr(one, name) for one in its])[best, rows]
+        for name in ("bypassed", "misclassified", "l2", "linf", "images")
+    })
 
 
 def _recipes(

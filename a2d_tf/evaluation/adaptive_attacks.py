@@ -60,6 +60,11 @@ class Strengths:
         for norm, radii in self.radii.items():
             for eps in radii:
                 PGD(eps=eps, norm=norm, **self.pgd)  # refuses what no attack takes
+        for name, values in {"kappas": self.kappas, **self.radii}.items():
+            if len(set(values)) < len(values):
+                raise InvalidInputError(
+                    f"expected different strengths in {name}, got {list(values)}; give each once"
+                )
         integer(self.iterations, "iterations")
         integer(self.queries, "queries")
         if not (self.kappas or self.eps or self.l2):

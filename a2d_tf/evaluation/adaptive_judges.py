@@ -74,6 +74,12 @@ def load_judges(
     margin = A2D(classifier, "margin", Threshold(fpr=fpr)).fit(images)
     judges[MARGIN] = Judge(margin, {"margin": digest(images), "fpr": fpr})
     if noise:
+        if joined := [name for name, one in judges.items() if not isinstance(one.defence, A2D)]:
+            warnings.warn(
+                f"noise leaves out {', '.join(joined)}: only single detectors of the classifier "
+                "under attack measure noisy copies",
+                DetectorWarning, stacklevel=2,
+            )
         judges |= {
             f"{name}, noise {noise:g}": Judge(
                 Noisy(judge.defence, noise, images, fpr),

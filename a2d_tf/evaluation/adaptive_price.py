@@ -11,7 +11,7 @@ from a2d_tf.evaluation.adaptive import Bypass
 from a2d_tf.evaluation.adaptive_judges import NOTHING
 from a2d_tf.reports.tables import Table
 
-NORMS = ("linf", "l2")
+NORMS = {"linf": "L-infinity", "l2": "L2"}
 RESAMPLINGS = 500  # of the images, for the intervals of distances
 BOUNDS = {"=": "", "<": "at most ", ">": "more than "}
 
@@ -146,7 +146,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The prices as a table."""
     return Table("The attacker's price: distance at which half of the images bypass", [
         "detector", "images", *(
-            title for norm in ("L-infinity", "L2")
+            title for norm in NORMS.values()
             for title in (norm, "95 % interval", "times no defence")
         ),
     ], [
@@ -158,6 +158,27 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
             )
         )] for row in rows
     ])
+
+
+def answer(rows: Sequence[Mapping[str, Any]], prices: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence: how far an image must be moved so that half of them bypass each defence.
+
+    Args:
+      rows: bypass rates, of `adaptive_report.rates`.
+      prices: what `prices` gave.
+    """
+    if not prices:
+        return "No attack could be run."
+    norms = [norm for norm in NORMS if any(row["norm"] == norm for row in rows)] or ["l2"]
+    parts = []
+    for norm in norms:
+        halves = [(Half(row[norm]["distance"], row[norm]["bound"]), row) for row in prices]
+        distances = [f"{half.text()} ({row['detector']})" for half, row in halves]
+        parts.append(f"in {NORMS[norm]} {', '.join(distances)}")
+    return (
+        f"Half of {prices[0]['images']} images bypass each defence, by the best attack on each, at "
+        f"these distances: {'; '.join(parts)}."
+    )
 
 
 def limits(half: Mapping[str, Any]) -> str:

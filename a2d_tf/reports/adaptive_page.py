@@ -20,12 +20,13 @@ DRAWN = 6  # curves of a chart; more cannot be told apart
 
 
 def page(
-    rows: Sequence[Row], worst: Sequence[Row], tables: Sequence[Table],
+    answer: str, rows: Sequence[Row], worst: Sequence[Row], tables: Sequence[Table],
     pairs: Mapping[str, Sequence[Pair]], provenance: str, baselines: Collection[str] = (),
 ) -> Page:
     """The page.
 
     Args:
+      answer: the first sentence; see `adaptive_price.answer`.
       rows: bypass rates by defence, attack and strength.
       worst: those of the worst case of each defence.
       tables: all figures as tables; the second one is that of the worst cases.
@@ -44,10 +45,11 @@ def page(
         *(Gallery(title, [_thumbnail(title, one) for one in its]) for title, its in pairs.items()),
     ]
     return Page(
-        title="Under attack", answer=answer(worst),
+        title="Under attack", answer=answer,
         about=(
             "An attack bypasses a defence with an image that is misclassified and not flagged. "
-            "For each image the best of all attacks and strengths counts in the worst case."
+            "For each image the best of all attacks and strengths counts in the worst case. "
+            "C&W (cw) fails where no image reaches its kappa, so that a larger one may bypass less."
         ),
         sections=[
             Section("Worst case", [_worst_table(worst), *map(_plain, prices)]),
@@ -57,21 +59,6 @@ def page(
             settings_section(provenance),
         ],
     )
-
-
-def answer(worst: Sequence[Row]) -> str:
-    """One sentence: how many images bypass each defence, the fewest first."""
-    if not worst:
-        return "No attack could be run."
-    ordered = sorted(worst, key=lambda row: float(row["bypass_rate"]))
-    counts = [
-        f"{round(row['bypass_rate'] * row['images'])} bypass {row['detector']}"
-        + ("" if place else " (95 % interval {:.0%} to {:.0%})".format(*row["interval"]))
-        for place, row in enumerate(ordered)
-    ]
-    *first, last = counts
-    listed = f"{', '.join(first)} and {last}" if first else last
-    return f"Of {ordered[0]['images']} images, {listed}, by the best attack on each."
 
 
 def _worst_table(worst: Sequence[Row]) -> DataTable:

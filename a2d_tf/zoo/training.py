@@ -137,8 +137,8 @@ def copied(model: keras.Model, dataset: Dataset) -> keras.Model:
     shape = dataset.x_train.shape[1:]
     if not isinstance(model, keras.Model):
         raise InvalidInputError(
-            f"expected a Keras model to train further, got {type(model).__name__}; give a .keras "
-            "file"
+            f"expected a Keras model to train further, got another kind ({type(model).__name__}); "
+            "give a .keras or .h5 file"
         )
     try:
         copy = keras.models.clone_model(model)

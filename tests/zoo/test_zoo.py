@@ -192,7 +192,7 @@ def test_unfit_requests_are_refused(tmp_path: Path) -> None:
         training.train("lenet", data, 0)
     lenet = architectures.lenet((12, 12, 1), 10)
     for init, message in (
-        (tiny, "a Keras model to train further, got function"),
+        (tiny, "a Keras model to train further, got another kind .function."),
         (architectures.lenet((12, 12, 1), 2), "shape .10,., one for each class, got .2,."),
         (architectures.lenet((9, 9, 3), 10), "for images of shape .12, 12, 1. to train further"),
     ):
