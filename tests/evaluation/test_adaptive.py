@@ -353,7 +353,7 @@ def test_the_script_writes_all_and_resumes(run_script: RunScript, folder: Path) 
     assert "Report: adaptive.html" in done.stdout
     stored = json.loads((folder / "adaptive.json").read_text())
     # PGD against zscore, margin and no defence; orthogonal PGD against the first two.
-    assert len(stored["attacks"]) == 3 * (3 + 2) and len(stored["worst_case"]) == 3
+    assert len(stored["attacks"]) == 3 * 2 * 3 and len(stored["worst_case"]) == 3
     assert [row["detector"] for row in stored["price"]] == ["zscore", MARGIN, NOTHING]
     row = stored["attacks"][0]
     assert row["images"] == 12 and row["interval"][0] <= row["bypass_rate"] <= row["interval"][1]
