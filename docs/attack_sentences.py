@@ -8,7 +8,7 @@ from under_attack_tables import RANKED, short
 
 PLAIN, ROBUST, CONVNET, RESNET = "ordinary", "PGD-trained", "convnet", "ResNet-20"
 NONE, MARGIN = "no defence", "margin (baseline)"
-PENALTY = "gradient penalty"
+PENALTY, HALF = "gradient penalty", "PGD-trained, 0.15"
 
 
 def price(table: str, norm: str, *row: str) -> float:
@@ -44,9 +44,10 @@ def on_mnist() -> list[tuple[str, Sequence[str]]]:
     trained = ("default", "bim")
     clean = stored("figure7")["mnist"]["accuracy"]["clean"]
     penalised = stored("train_lenet_penalty")["test_accuracy"]
+    half = stored("train_lenet_pgd015")
     passes = stored("compare_mnist")["passes"]["bim-search"]
     return [
-        ("the ordinary one (test accuracy {}), and two", [f"{clean:.3f}"]),
+        ("the ordinary one (test accuracy {}), and three", [f"{clean:.3f}"]),
         ("Within L2 3, {} % of the images and more bypass every defence", [
             str(min(int(one) for one in row_of("radius", "L2 3", PLAIN, defences))),
         ]),
@@ -79,6 +80,12 @@ def on_mnist() -> list[tuple[str, Sequence[str]]]:
          "cost of BIM {} %. Within L2 2 these are {} %, {} %, {} % and {} %:", [
              share for column in ("L-infinity 0.3", "L2 2") for share in
              row_of("radius", column, ROBUST, (NONE, MARGIN, *trained))
+         ]),
+        ("within {} the test accuracy is {}, and the price of the network alone in L2 is {} ({} "
+         "within 0.3, and {} for the ordinary network). With the cost of BIM it is {}.", [
+             f"{half['adversarial']['eps']:g}", f"{half['test_accuracy']:.3f}",
+             *(shown_price("price", "L2", training, NONE) for training in (HALF, ROBUST, PLAIN)),
+             shown_price("price", "L2", HALF, "bim"),
          ]),
         ("Within L2 3 the cost of BIM lets {} % pass, and the default {} %.",
          row_of("radius", "L2 3", ROBUST, ("bim", "default"))),
@@ -180,6 +187,24 @@ def trained_on_cifar10() -> list[tuple[str, Sequence[str]]]:
     ]
 
 
+def trained_further() -> list[tuple[str, Sequence[str]]]:
+    """What the page says of ResNet-20 after two epochs against PGD."""
+    before = stored("table2_env2_cifar10")["datasets"]["cifar10"]["runs"][0]["model"]
+    after = stored("train_resnet20_pgd")["test_accuracy"]
+    return [
+        ("Before, its test accuracy was {}:", [f"{before['test_accuracy']:.3f}"]),
+        ("in L-infinity from {} to {}, and in L2 from at most {} to {}, for {} percentage points", [
+            shown_price("price-cifar10", "L-infinity", RESNET, NONE),
+            shown_price("price-resnet20-pgd", "L-infinity", ROBUST, NONE),
+            shown_price("price-cifar10", "L2", RESNET, NONE).removeprefix("at most "),
+            shown_price("price-resnet20-pgd", "L2", ROBUST, NONE),
+            f"{100 * (before['test_accuracy'] - after):.1f}",
+        ]),
+        ("Of C&W's images with kappa 0, {} % bypass the default, {} % the cost of BIM and {} % the "
+         "margin.", row_of("kappa-resnet20-pgd", "kappa 0", ROBUST, ("default", "bim", MARGIN))),
+    ]
+
+
 def second_networks() -> list[tuple[str, Sequence[str]]]:
     """What the page says of noise and of a second network."""
     joint, rates = "default + second", ("default + second", "default")
@@ -216,6 +241,8 @@ def summary() -> list[tuple[str, Sequence[str]]]:
         stored("compare_cifar10")["model"]["test_accuracy"],
         stored("train_convnet_pgd")["test_accuracy"],
     ), strict=True))
+    resnet = stored("table2_env2_cifar10")["datasets"]["cifar10"]["runs"][0]["model"]
+    further = stored("train_resnet20_pgd")["test_accuracy"]
     rates = [
         worst["false_positive_rate"] for defences in RANKED.values()
         for _, _, result, detector, _ in defences for worst in stored(result)["worst_case"]
@@ -228,8 +255,12 @@ def summary() -> list[tuple[str, Sequence[str]]]:
         ("with a second network {} %. On MNIST", [
             f"{float(share('bypass-joint', 'false positives', PLAIN, 'default + second')):.0f}",
         ]),
-        ("and costs {} percentage points of accuracy; a detector", [
+        ("and costs {} percentage points of accuracy; two", [
             f"{100 * (found['before'] - found['after']):.0f}",
+        ]),
+        ("raise the price in L-infinity {} times, and cost {} points.", [
+            cell("ranked", "L-infinity", "CIFAR-10", "ResNet-20, PGD", f"{further:.3f}", "none"),
+            f"{100 * (resnet['test_accuracy'] - further):.1f}",
         ]),
     ]
 
@@ -237,5 +268,6 @@ def summary() -> list[tuple[str, Sequence[str]]]:
 def under_attack() -> list[tuple[str, Sequence[str]]]:
     """Every sentence of the page."""
     return [
-        *summary(), *on_mnist(), *on_cifar10(), *trained_on_cifar10(), *second_networks(),
+        *summary(), *on_mnist(), *on_cifar10(), *trained_on_cifar10(),
+        *trained_further(), *second_networks(),
     ]

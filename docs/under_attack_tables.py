@@ -302,7 +302,9 @@ TABLES: Mapping[str, Callable[[], list[list[str]]]] = {
         ("kappa", kappa_rows),
     )},
     "trained-cifar10": partial(accuracy_rows, {"train_convnet_pgd": "PGD-trained"}),
-    "trained-resnet20": partial(accuracy_rows, {"train_resnet20_pgd": "PGD-trained"}),
+    "trained-resnet20": partial(accuracy_rows, {
+        "train_resnet20_pgd": "PGD-trained", "train_resnet20_pgd_016": "PGD-trained, 0.016",
+    }),
     **{f"{name}-joint": partial(rows, JOINT) for name, rows in (
         ("bypass", bypass_rows), ("radius", radius_rows), ("price", price_rows),
     )},
