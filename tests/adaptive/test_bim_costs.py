@@ -135,9 +135,8 @@ def bypassed(defence: A2D | Noisy, threat: PGD | SelectivePGD, images: np.ndarra
     return float(((found.label != labels) & ~found.is_adversarial).mean())
 
 
-@pytest.mark.parametrize("detector", [
-    "profile", pytest.param("logistic", marks=pytest.mark.long),
-])
+@pytest.mark.long
+@pytest.mark.parametrize("detector", ["profile", "logistic"])
 def test_a_cost_beside_another_feature_is_followed(
     detector: str, classifier: Classifier, benign: np.ndarray
 ) -> None:

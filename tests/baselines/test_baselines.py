@@ -52,7 +52,10 @@ def digits():
     return classifier, images[:1000], labels[:1000], benign, adversarial
 
 
-@pytest.mark.parametrize("name", ["kd", "lid", "mahalanobis", "dissector", "squeezing"])
+@pytest.mark.parametrize("name", [
+    "kd", "squeezing",
+    *(pytest.param(name, marks=pytest.mark.long) for name in ("lid", "mahalanobis", "dissector")),
+])
 def test_what_stands_outside_the_model_may_stand_inside(name, digits):
     model = small_model()
     inside = keras.Sequential([layers.Input((8, 8, 1)), layers.Rescaling(4.0, -2.0), model])

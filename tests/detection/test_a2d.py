@@ -28,7 +28,11 @@ def adversarial(classifier: Classifier, benign: np.ndarray) -> np.ndarray:
     return np.where(result.success[:, None, None, None], result.adversarial, np.nan)
 
 
-@pytest.mark.parametrize("kind", sorted(detectors.REGISTRY))
+@pytest.mark.parametrize("kind", [
+    pytest.param(
+        kind, marks=[] if kind in ("logistic", "profile", "zscore") else pytest.mark.long
+    ) for kind in sorted(detectors.REGISTRY)
+])
 def test_unseen_adversarial_images_are_flagged(
     kind: str, classifier: Classifier, benign: np.ndarray, adversarial: np.ndarray
 ) -> None:

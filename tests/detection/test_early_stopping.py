@@ -51,7 +51,12 @@ SEVERAL.remove("threshold")  # it judges a single column
 
 
 @pytest.mark.parametrize("kind, attacks, several", [
-    *((kind, COUNTED, False) for kind in sorted(detectors.REGISTRY)),
+    *(
+        pytest.param(
+            kind, COUNTED, False,
+            marks=[] if kind in ("conformal", "knn", "zscore") else pytest.mark.long,
+        ) for kind in sorted(detectors.REGISTRY)
+    ),
     *(pytest.param(kind, SEARCHED, True, marks=pytest.mark.long) for kind in SEVERAL),
     *(pytest.param(kind, COUNTED, True, marks=pytest.mark.long) for kind in SEVERAL),
     ("knn", SEARCHED, False),

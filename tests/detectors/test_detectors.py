@@ -122,7 +122,9 @@ def test_conformal_scores_are_p_values_combined() -> None:
     assert detector.predict([[4, 4], [9, 9], [1000, 1000]]).tolist() == [True, False, False]
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.05, 0.1])
+@pytest.mark.parametrize("rate", [
+    0.05, *(pytest.param(rate, marks=pytest.mark.long) for rate in (0.01, 0.1)),
+])
 def test_the_conformal_rate_needs_no_normality(rate: float) -> None:
     # Heavy tails, a cap, and two attacks that are all but copies of one another.
     rng = np.random.default_rng(1)

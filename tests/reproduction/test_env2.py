@@ -113,6 +113,7 @@ def test_some_threats_are_left_out(config: Callable[..., ReproductionConfig]) ->
         reproduce("table7", EXPERIMENTS["table7"], config(threats=["fgsm"]))
 
 
+@pytest.mark.long
 def test_slow_attacks_are_counted_for_a_part(config: Callable[..., ReproductionConfig]) -> None:
     names = ["jsma", "bim", "dba"]
     for dataset, limit, counted, slow in (
