@@ -30,7 +30,7 @@ The attacks, of which surrogate to orthogonal begin at the images of filters:
                against costs of BIM alone, it keeps the label for as many iterations as needed,
                and beside other features it lowers the score of an estimated cost
   orthogonal   the same, but no step towards one aim undoes the other (Bryniarski 2021)
-  hopskipjump  asks for verdicts alone, thousands of times for each image, and so works against
+  hopskipjump  asks for many verdicts on each image and nothing else, and so works against
                detectors without a gradient; a detector that counts iterations takes long
 
 Started again with the same --workdir, it runs no finished attack again. --limit=20 --steps=20

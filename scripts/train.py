@@ -62,7 +62,7 @@ def main() -> None:
         dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
     with cli.about("init"):
         init = training.copied(Classifier.load(FLAGS.init).model, dataset) if FLAGS.init else None
-    name = None if init else FLAGS.model or "lenet"
+    name = None if FLAGS.init else FLAGS.model or "lenet"
     title = f"train {name or FLAGS.init} for {FLAGS.epochs} epochs"
     total = training.batches(dataset, FLAGS.epochs)
     with cli.TerminalProgress().stage(title, total) as advance:

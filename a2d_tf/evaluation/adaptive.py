@@ -125,7 +125,8 @@ def run_adaptive(
                 f"adaptive/{name}", key | {"threat": repr(threat), "detector": known}, craft
             )["images"]
             # An image that fools the classifier does so whatever it was made against.
-            for one in dict.fromkeys([*targets, *(NOTHING for _ in {NOTHING} & judges.keys())]):
+            undefended = [NOTHING] if NOTHING in judges else []
+            for one in dict.fromkeys([*targets, *undefended]):
                 found.append(_judged(
                     classifier, stages, one, judges[one], name, strength, crafted, images, labels,
                     progress,

@@ -111,7 +111,7 @@ def compiled(
         build(dataset.x_train.shape[1:], dataset.classes) if build else copied(init, dataset)
     )
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, batches(dataset, epochs))
-    # Of the networks known by name all end in softmax.
+    # All networks that are known by name end in softmax.
     gives_logits = init is not None and not _gives_probabilities(model, dataset)
     model.compile(
         keras.optimizers.Adam(schedule),
@@ -128,7 +128,11 @@ def _gives_probabilities(model: keras.Model, dataset: Dataset) -> bool:
 
 
 def copied(model: keras.Model, dataset: Dataset) -> keras.Model:
-    """A copy of a trained model.
+    """A copy of a trained model, whose weights are its own.
+
+    Args:
+      model: a functional or Sequential model, which gives logits or probabilities.
+      dataset: what it will be trained on; the first training images are tried.
 
     Raises:
       InvalidInputError: it is no Keras model, it does not take the dataset's images, it has no
@@ -147,12 +151,12 @@ def copied(model: keras.Model, dataset: Dataset) -> keras.Model:
     except Exception as error:  # every model fails in its own way
         raise InvalidInputError(
             f"expected a functional or Sequential model for images of shape {shape} to train "
-            f"further, got one that cannot be ({reason(error)}); give a model of these images"
+            f"further, got one that cannot be ({reason(error)}); give one that takes these images"
         ) from error
     if outputs != (dataset.classes,):
         raise InvalidInputError(
             f"expected a model with outputs of shape {(dataset.classes,)}, one for each class, got "
-            f"{tuple(outputs)}; give a model of these classes"
+            f"{tuple(outputs)}; give a model that has these classes"
         )
     return copy
 

@@ -209,6 +209,23 @@ def test_the_price_is_interpolated_between_radii_and_else_a_bound() -> None:
     assert adaptive_price.answer([], []) == "No attack could be run."
 
 
+def test_what_is_left_out_is_said(
+    loaded: Classifier, benign: np.ndarray, judges: dict[str, Judge], tmp_path: Path
+) -> None:
+    with pytest.warns(DetectorWarning, match="no labels, so that the classifier's own stand for"):
+        adaptive.right_images(loaded, benign[:9], None, 4)
+    with pytest.raises(InvalidInputError, match="different strengths in linf, got .0.1, 0.1."):
+        Strengths(eps=(0.1, 0.1))
+    zscore, other = judges["zscore"].defence, judges["bim"].defence
+    assert isinstance(zscore, A2D) and isinstance(other, A2D)
+    for name, a2d in (("one", zscore), ("two", other)):
+        a2d.save(tmp_path / name)
+    parts = {"one+two": [(zscore, tmp_path / "one"), (other, tmp_path / "two")]}
+    with pytest.warns(DetectorWarning, match="noise leaves out one.two: only single detectors"):
+        found = adaptive_judges.load_judges(loaded, benign[:100], parts, 0.1, noise=0.1)
+    assert [name for name in found if "noise" in name] == [f"{MARGIN}, noise 0.1"]
+
+
 def test_without_a_detector_every_image_that_fools_the_classifier_counts() -> None:
     """An attack on scores has a result for each detector; without one, the nearest image counts."""
     first, second = (

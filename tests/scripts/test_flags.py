@@ -76,8 +76,8 @@ def test_json_is_all_that_a_script_prints(run_script: RunScript, tmp_path: Path)
     further = run_script("train", "--init=a.keras", "--epochs=1", "--out=b.keras", cwd=tmp_path)
     assert further.returncode == 0 and "train a.keras for 1 epochs" in further.stderr
     assert float(further.stdout.split()[-1]) > 0.5 and (tmp_path / "b.keras").is_file()
-    np.savez(tmp_path / "other.npz", images=np.zeros((30, 9, 9, 1), np.float32),
-             labels=np.arange(30) % 3)
+    images, labels = np.zeros((30, 9, 9, 1), np.float32), np.arange(30) % 3
+    np.savez(tmp_path / "other.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     wrong = run_script("train", "--init=a.keras", "--dataset=other.npz", "--out=c.keras",
                        cwd=tmp_path)
     assert "--init: expected a functional or Sequential model for images of shape" in wrong.stderr
